@@ -1,0 +1,322 @@
+//! `function.yaml`: what the author of a function asks for.
+//!
+//! [`Draft`] is what somebody wrote, from a YAML file or from the fields of an upload; [`Draft::check`] turns it into a
+//! [`Manifest`], in which every value is within its range. The YAML reader lives in `manifest/yaml.rs`.
+
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FunctionName, TriggerSpec};
+
+pub use yaml::InvalidManifest;
+
+/// The ranges of a manifest; `GET /v1/limits` publishes them.
+pub const LIMITS: ManifestLimits = ManifestLimits {
+    memory_mb: (1, 256, 64),
+    timeout_seconds: (1, 300, 30),
+    retry_count: (0, 5, 0),
+    retry_delay_seconds: (0, 300, 5),
+    concurrency: (1, 1000, 100),
+    ws_idle_timeout_seconds: (0, 86_400, 0),
+    ws_frame_bytes: (0, 16 << 20, 262_144),
+    ws_inflight: (0, 1024, 64),
+    env_vars: 100,
+    env_bytes: 64 << 10,
+    triggers: 100,
+};
+
+/// Each range is (least, most, default).
+#[derive(Debug, Clone, Copy)]
+pub struct ManifestLimits {
+    pub memory_mb: (u64, u64, u64),
+    pub timeout_seconds: (u64, u64, u64),
+    pub retry_count: (u64, u64, u64),
+    pub retry_delay_seconds: (u64, u64, u64),
+    pub concurrency: (u64, u64, u64),
+    pub ws_idle_timeout_seconds: (u64, u64, u64),
+    pub ws_frame_bytes: (u64, u64, u64),
+    pub ws_inflight: (u64, u64, u64),
+    /// The most entries of `env`.
+    pub env_vars: usize,
+    /// The most bytes of `env`, names and values together.
+    pub env_bytes: usize,
+    /// The most entries of `triggers`.
+    pub triggers: usize,
+}
+
+/// What runs the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    Wasm,
+}
+
+/// The language of the sources; it decides only how `orama function build` builds them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    Go,
+    Rust,
+    C,
+    Zig,
+    AssemblyScript,
+}
+
+impl Language {
+    pub const ALL: [Language; 5] = [Language::Go, Language::Rust, Language::C, Language::Zig, Language::AssemblyScript];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Language::Go => "go",
+            Language::Rust => "rust",
+            Language::C => "c",
+            Language::Zig => "zig",
+            Language::AssemblyScript => "assemblyscript",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.as_str() == text)
+    }
+}
+
+/// Further attempts after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    pub count: u32,
+    /// The constant pause between attempts.
+    pub delay: Duration,
+}
+
+/// How the sockets of a function behave; 0 in the file means the default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebSocketLimits {
+    pub persistent: bool,
+    /// Zero means no idle limit.
+    pub idle_timeout: Duration,
+    pub frame_bytes_max: u32,
+    pub inflight_max: u32,
+    /// `""` or `"capability"`.
+    pub auth: String,
+}
+
+/// A manifest whose every value is within its range.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub name: FunctionName,
+    pub public: bool,
+    pub internal: bool,
+    pub engine: EngineKind,
+    pub language: Option<Language>,
+    /// Commands that replace the built-in build of `language`.
+    pub build: Vec<String>,
+    pub memory_mb: u32,
+    pub timeout: Duration,
+    pub retry: Retry,
+    pub dlq_topic: Option<String>,
+    pub env: BTreeMap<String, String>,
+    pub concurrency: u32,
+    /// The function sees the request's method, path, query and headers, in a CGI-like environment.
+    pub http: bool,
+    pub reactor: bool,
+    pub raw_http_response: bool,
+    pub websocket: WebSocketLimits,
+    pub triggers: Vec<TriggerSpec>,
+}
+
+impl Manifest {
+    /// Reads and checks a `function.yaml`.
+    pub fn parse(text: &str) -> Result<Self, InvalidManifest> {
+        yaml::parse(text)
+    }
+
+    /// The memory limit, in bytes.
+    pub fn memory_bytes_max(&self) -> u64 {
+        u64::from(self.memory_mb) << 20
+    }
+}
+
+/// A manifest as somebody wrote it: not checked yet. `None` means that the default holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Draft {
+    pub name: Option<String>,
+    pub public: Option<bool>,
+    pub internal: Option<bool>,
+    pub engine: Option<String>,
+    pub language: Option<String>,
+    pub build: Vec<String>,
+    pub memory: Option<i64>,
+    pub timeout: Option<i64>,
+    pub retry_count: Option<i64>,
+    pub retry_delay: Option<i64>,
+    pub dlq_topic: Option<String>,
+    pub env: BTreeMap<String, String>,
+    pub concurrency: Option<i64>,
+    pub http: Option<bool>,
+    pub reactor: Option<bool>,
+    pub raw_http_response: Option<bool>,
+    pub ws_persistent: Option<bool>,
+    pub ws_idle_timeout_sec: Option<i64>,
+    pub ws_max_frame_bytes: Option<i64>,
+    pub ws_max_inflight_per_conn: Option<i64>,
+    pub ws_auth: Option<String>,
+    pub triggers: Vec<TriggerSpec>,
+}
+
+/// A value outside what its field allows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` {reason}")]
+pub struct InvalidField {
+    pub field: &'static str,
+    pub reason: String,
+}
+
+impl Draft {
+    /// Checks every field; the error names the first that is wrong and what it allows.
+    pub fn check(self) -> Result<Manifest, InvalidField> {
+        let Draft {
+            name,
+            public,
+            internal,
+            engine,
+            language,
+            build,
+            memory,
+            timeout,
+            retry_count,
+            retry_delay,
+            dlq_topic,
+            env,
+            concurrency,
+            http,
+            reactor,
+            raw_http_response,
+            ws_persistent,
+            ws_idle_timeout_sec,
+            ws_max_frame_bytes,
+            ws_max_inflight_per_conn,
+            ws_auth,
+            triggers,
+        } = self;
+        check_env(&env)?;
+        check_triggers(&triggers)?;
+        let name = name.ok_or_else(|| invalid("name", "is required; write `name: my-function`"))?;
+        Ok(Manifest {
+            name: FunctionName::parse(&name).map_err(|refused| invalid("name", format!("is refused: {refused}")))?,
+            public: public.unwrap_or(false),
+            internal: internal.unwrap_or(false),
+            engine: check_engine(engine.as_deref())?,
+            language: check_language(language.as_deref())?,
+            build,
+            memory_mb: ranged("memory", memory, LIMITS.memory_mb, "MB")?,
+            timeout: seconds("timeout", timeout, LIMITS.timeout_seconds)?,
+            retry: Retry {
+                count: ranged("retry.count", retry_count, LIMITS.retry_count, "attempts")?,
+                delay: seconds("retry.delay", retry_delay, LIMITS.retry_delay_seconds)?,
+            },
+            dlq_topic: dlq_topic.filter(|topic| !topic.is_empty()),
+            env,
+            concurrency: ranged("concurrency", concurrency, LIMITS.concurrency, "calls at once")?,
+            http: http.unwrap_or(false),
+            reactor: reactor.unwrap_or(false),
+            raw_http_response: raw_http_response.unwrap_or(false),
+            websocket: WebSocketLimits {
+                persistent: ws_persistent.unwrap_or(false),
+                idle_timeout: seconds("ws_idle_timeout_sec", ws_idle_timeout_sec, LIMITS.ws_idle_timeout_seconds)?,
+                frame_bytes_max: or_default("ws_max_frame_bytes", ws_max_frame_bytes, LIMITS.ws_frame_bytes, "bytes")?,
+                inflight_max: or_default(
+                    "ws_max_inflight_per_conn",
+                    ws_max_inflight_per_conn,
+                    LIMITS.ws_inflight,
+                    "frames",
+                )?,
+                auth: check_ws_auth(ws_auth)?,
+            },
+            triggers,
+        })
+    }
+}
+
+fn invalid(field: &'static str, reason: impl Into<String>) -> InvalidField {
+    InvalidField { field, reason: reason.into() }
+}
+
+fn ranged(
+    field: &'static str,
+    value: Option<i64>,
+    (least, most, default): (u64, u64, u64),
+    unit: &str,
+) -> Result<u32, InvalidField> {
+    let value = match value {
+        None => Some(default),
+        Some(value) => u64::try_from(value).ok().filter(|value| (least..=most).contains(value)),
+    };
+    value
+        .and_then(|value| u32::try_from(value).ok())
+        .ok_or_else(|| invalid(field, format!("must be {least} to {most} {unit}")))
+}
+
+fn seconds(field: &'static str, value: Option<i64>, range: (u64, u64, u64)) -> Result<Duration, InvalidField> {
+    ranged(field, value, range, "seconds").map(|seconds| Duration::from_secs(u64::from(seconds)))
+}
+
+/// Like [`ranged`], for fields in which 0 stands for the default.
+fn or_default(
+    field: &'static str,
+    value: Option<i64>,
+    range: (u64, u64, u64),
+    unit: &str,
+) -> Result<u32, InvalidField> {
+    ranged(field, value.filter(|value| *value != 0), range, unit)
+}
+
+fn check_engine(engine: Option<&str>) -> Result<EngineKind, InvalidField> {
+    match engine {
+        None | Some("" | "wasm") => Ok(EngineKind::Wasm),
+        Some(other) => Err(invalid("engine", format!("is `{other}`, but only `wasm` is available"))),
+    }
+}
+
+fn check_language(language: Option<&str>) -> Result<Option<Language>, InvalidField> {
+    let Some(text) = language.filter(|text| !text.is_empty()) else { return Ok(None) };
+    Language::parse(text).map(Some).ok_or_else(|| {
+        let known = Language::ALL.map(Language::as_str).join("`, `");
+        invalid("language", format!("is `{text}`; known are `{known}`"))
+    })
+}
+
+fn check_ws_auth(auth: Option<String>) -> Result<String, InvalidField> {
+    match auth.as_deref() {
+        None | Some("") => Ok(String::new()),
+        Some("capability") => Ok("capability".to_owned()),
+        Some(other) => Err(invalid("ws_auth", format!("is `{other}`; known are `` and `capability`"))),
+    }
+}
+
+fn check_env(env: &BTreeMap<String, String>) -> Result<(), InvalidField> {
+    let bytes: usize = env.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if env.len() > LIMITS.env_vars {
+        return Err(invalid("env", format!("has {} entries, the limit is {}", env.len(), LIMITS.env_vars)));
+    }
+    if bytes > LIMITS.env_bytes {
+        return Err(invalid("env", format!("is {bytes} bytes, the limit is {}", LIMITS.env_bytes)));
+    }
+    match env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        Some(name) => Err(invalid("env", format!("has the name {name:?}; a name is not empty and has no `=` or NUL"))),
+        None => Ok(()),
+    }
+}
+
+fn check_triggers(triggers: &[TriggerSpec]) -> Result<(), InvalidField> {
+    if triggers.len() > LIMITS.triggers {
+        return Err(invalid("triggers", format!("has {} entries, the limit is {}", triggers.len(), LIMITS.triggers)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+use expect_test::{Expect, expect};
+
+use super::*;
+
+#[track_caller]
+fn check(manifest: &str, want: Expect) {
+    let seen = match Manifest::parse(manifest) {
+        Ok(manifest) => serde_json::to_string(&manifest).expect("a manifest serializes"),
+        Err(wrong) => format!("refused: {wrong}"),
+    };
+    want.assert_eq(&seen);
+}
+
+#[test]
+fn the_name_alone_takes_every_default() {
+    check(
+        "name: hello",
+        expect![[
+            r#"{"name":"hello","public":false,"internal":false,"engine":"wasm","language":null,"build":[],"memory_mb":64,"timeout":{"secs":30,"nanos":0},"retry":{"count":0,"delay":{"secs":5,"nanos":0}},"dlq_topic":null,"env":{},"concurrency":100,"http":false,"reactor":false,"raw_http_response":false,"websocket":{"persistent":false,"idle_timeout":{"secs":0,"nanos":0},"frame_bytes_max":262144,"inflight_max":64,"auth":""},"triggers":[]}"#
+        ]],
+    );
+}
+
+#[test]
+fn every_field_is_read() {
+    check(
+        "name: hello
+public: true
+memory: 128
+timeout: 300
+retry: {count: 2, delay: 1}
+env: {MY_VAR: value, N: 3, T: true}
+engine: wasm
+language: go
+build: [go build .]
+concurrency: 7
+http: true
+reactor: true
+raw_http_response: true
+internal: true
+ws_persistent: true
+ws_idle_timeout_sec: 9
+ws_max_frame_bytes: 1024
+ws_max_inflight_per_conn: 3
+ws_auth: capability
+dlq_topic: dead
+triggers:
+  - topic: calls:invite
+  - {cron: '0 * * * *', tz: Europe/Berlin}
+  - {table: users, on: [insert]}
+",
+        expect![[
+            r#"{"name":"hello","public":true,"internal":true,"engine":"wasm","language":"go","build":["go build ."],"memory_mb":128,"timeout":{"secs":300,"nanos":0},"retry":{"count":2,"delay":{"secs":1,"nanos":0}},"dlq_topic":"dead","env":{"MY_VAR":"value","N":"3","T":"true"},"concurrency":7,"http":true,"reactor":true,"raw_http_response":true,"websocket":{"persistent":true,"idle_timeout":{"secs":9,"nanos":0},"frame_bytes_max":1024,"inflight_max":3,"auth":"capability"},"triggers":[{"topic":"calls:invite"},{"cron":"0 * * * *","tz":"Europe/Berlin"},{"table":"users","on":["insert"]}]}"#
+        ]],
+    );
+}
+
+#[test]
+fn a_value_outside_its_range_names_the_range() {
+    check("name: hello\ntimeout: -1", expect!["refused: line 2, column 10: `timeout` must be 1 to 300 seconds"]);
+    check("name: hello\ntimeout: 301", expect!["refused: line 2, column 10: `timeout` must be 1 to 300 seconds"]);
+    check("name: hello\nmemory: 0", expect!["refused: line 2, column 9: `memory` must be 1 to 256 MB"]);
+    check("name: hello\nmemory: 1000000000", expect!["refused: line 2, column 9: `memory` must be 1 to 256 MB"]);
+    check(
+        "name: hello\nretry:\n  count: 6",
+        expect!["refused: line 3, column 10: `retry.count` must be 0 to 5 attempts"],
+    );
+    check(
+        "name: hello\nengine: native",
+        expect!["refused: line 2, column 9: `engine` is `native`, but only `wasm` is available"],
+    );
+    check(
+        "name: hello\nlanguage: cobol",
+        expect![
+            "refused: line 2, column 11: `language` is `cobol`; known are `go`, `rust`, `c`, `zig`, `assemblyscript`"
+        ],
+    );
+    check(
+        "name: secrets",
+        expect!["refused: line 1, column 7: `name` is refused: `secrets` is a reserved word; choose another name"],
+    );
+    check("public: true", expect!["refused: line 1, column 1: `name` is required; write `name: my-function`"]);
+    check("", expect!["refused: line 1, column 1: `name` is required; write `name: my-function`"]);
+}
+
+#[test]
+fn a_value_of_another_type_is_refused() {
+    check(
+        "name: hello\nmemory: \"64\"",
+        expect![[r#"refused: line 2, column 9: `memory` must be a whole number, not the text "64""#]],
+    );
+    check("name: hello\nmemory: 1.5", expect!["refused: line 2, column 9: `memory` must be a whole number, not `1.5`"]);
+    check("name: hello\npublic: 1", expect!["refused: line 2, column 9: `public` must be `true` or `false`, not `1`"]);
+    check("name: [hello]", expect!["refused: line 1, column 7: `name` must be text, not a list"]);
+    check("- name", expect!["refused: line 1, column 1: the manifest must be a map of keys, not a list"]);
+    check(
+        "name: hello\nenv: [A]",
+        expect!["refused: line 2, column 6: `env` must be a map of names to values, not a list"],
+    );
+    check(
+        "name: hello\ntriggers: {topic: a}",
+        expect!["refused: line 2, column 11: `triggers` must be a list, such as `- topic: orders`"],
+    );
+    check(
+        "name: hello\ntriggers:\n  - {topic: a, cron: b}",
+        expect!["refused: line 3, column 5: a trigger needs exactly one of `topic`, `cron`, `table`"],
+    );
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_known_one() {
+    check(
+        "name: hello\nmemroy: 64",
+        expect!["refused: line 2, column 1: unknown key `memroy`; did you mean `memory`?"],
+    );
+    check(
+        "name: hello\nretry: {cuont: 1}",
+        expect!["refused: line 2, column 9: unknown key `cuont`; did you mean `count`?"],
+    );
+    check(
+        "name: hello\ncolour: red",
+        expect![
+            "refused: line 2, column 1: unknown key `colour`; known are `name`, `public`, `memory`, `timeout`, `retry`, `env`, `engine`, `language`, `build`, `concurrency`, `http`, `reactor`, `raw_http_response`, `internal`, `ws_persistent`, `ws_idle_timeout_sec`, `ws_max_frame_bytes`, `ws_max_inflight_per_conn`, `ws_auth`, `dlq_topic`, `triggers`, `description`"
+        ],
+    );
+}
+
+#[test]
+fn hostile_yaml_is_refused_and_not_expanded() {
+    check(
+        "name: hello\nname: other",
+        expect![
+            "refused: line 2, column 1: duplicate mapping key: name, set DuplicateKeyPolicy in Options if acceptable at line 2, column 1"
+        ],
+    );
+    check("name: [", expect!["refused: line 1, column 7: unclosed bracket '[' at line 1, column 7"]);
+    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
+                d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e,*e]";
+    assert!(Manifest::parse(bomb).is_err());
+    assert!(Manifest::parse(&"[".repeat(100_000)).is_err());
+    assert!(Manifest::parse(&format!("name: {}", "a".repeat(10 << 20))).is_err());
+}

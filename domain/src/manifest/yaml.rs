@@ -1,0 +1,167 @@
+//! Reads `function.yaml` into a [`Draft`], remembering where each value stood, so that an error can point at it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Draft, Manifest};
+use crate::TriggerSpec;
+use crate::yaml::{self, InvalidYaml, Node, Read, Value, boolean, integer, mismatch, text, texts, wrong};
+
+/// What is wrong in a manifest, and where.
+pub type InvalidManifest = InvalidYaml;
+
+const KEYS: [&str; 22] = [
+    "name",
+    "public",
+    "memory",
+    "timeout",
+    "retry",
+    "env",
+    "engine",
+    "language",
+    "build",
+    "concurrency",
+    "http",
+    "reactor",
+    "raw_http_response",
+    "internal",
+    "ws_persistent",
+    "ws_idle_timeout_sec",
+    "ws_max_frame_bytes",
+    "ws_max_inflight_per_conn",
+    "ws_auth",
+    "dlq_topic",
+    "triggers",
+    "description",
+];
+const RETRY_KEYS: [&str; 2] = ["count", "delay"];
+const TRIGGER_KEYS: [&str; 5] = ["topic", "cron", "tz", "table", "on"];
+
+pub(super) fn parse(text: &str) -> Result<Manifest, InvalidManifest> {
+    let mut reader = Reader::default();
+    let root = yaml::parse(text)?;
+    let draft = reader.draft(root)?;
+    draft.check().map_err(|wrong| {
+        let (line, column) = reader.places.get(wrong.field).copied().unwrap_or((1, 1));
+        InvalidManifest { line, column, field: wrong.field.to_owned(), reason: wrong.to_string() }
+    })
+}
+
+/// Fills a draft and notes the place of every field on the way.
+#[derive(Default)]
+struct Reader {
+    places: HashMap<&'static str, (u64, u64)>,
+}
+
+impl Reader {
+    fn draft(&mut self, root: Node) -> Read<Draft> {
+        let mut draft = Draft::default();
+        for (field, node) in self.fields(root, "", &KEYS)? {
+            match field {
+                "name" => draft.name = Some(text(node, field)?),
+                "public" => draft.public = Some(boolean(node, field)?),
+                "internal" => draft.internal = Some(boolean(node, field)?),
+                "memory" => draft.memory = Some(integer(node, field)?),
+                "timeout" => draft.timeout = Some(integer(node, field)?),
+                "retry" => self.retry(node, &mut draft)?,
+                "env" => draft.env = env(node)?,
+                "engine" => draft.engine = Some(text(node, field)?),
+                "language" => draft.language = Some(text(node, field)?),
+                "build" => draft.build = texts(node, field)?,
+                "concurrency" => draft.concurrency = Some(integer(node, field)?),
+                "http" => draft.http = Some(boolean(node, field)?),
+                "reactor" => draft.reactor = Some(boolean(node, field)?),
+                "raw_http_response" => draft.raw_http_response = Some(boolean(node, field)?),
+                "ws_persistent" => draft.ws_persistent = Some(boolean(node, field)?),
+                "ws_idle_timeout_sec" => draft.ws_idle_timeout_sec = Some(integer(node, field)?),
+                "ws_max_frame_bytes" => draft.ws_max_frame_bytes = Some(integer(node, field)?),
+                "ws_max_inflight_per_conn" => draft.ws_max_inflight_per_conn = Some(integer(node, field)?),
+                "ws_auth" => draft.ws_auth = Some(text(node, field)?),
+                "dlq_topic" => draft.dlq_topic = Some(text(node, field)?),
+                "triggers" => draft.triggers = self.triggers(node)?,
+                _ => drop(text(node, field)?),
+            }
+        }
+        Ok(draft)
+    }
+
+    fn retry(&mut self, node: Node, draft: &mut Draft) -> Read<()> {
+        for (field, node) in self.fields(node, "retry", &RETRY_KEYS)? {
+            match field {
+                "count" => {
+                    self.places.insert("retry.count", node.place());
+                    draft.retry_count = Some(integer(node, "retry.count")?);
+                }
+                _ => {
+                    self.places.insert("retry.delay", node.place());
+                    draft.retry_delay = Some(integer(node, "retry.delay")?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn triggers(&mut self, node: Node) -> Read<Vec<TriggerSpec>> {
+        let at = node.place();
+        let Value::List(items) = node.into_value() else {
+            return Err(wrong(at, "triggers", "`triggers` must be a list, such as `- topic: orders`".into()));
+        };
+        items.into_iter().map(|item| self.trigger(item)).collect()
+    }
+
+    fn trigger(&mut self, node: Node) -> Read<TriggerSpec> {
+        let at = node.place();
+        let mut seen: BTreeMap<&str, Node> = self.fields(node, "triggers", &TRIGGER_KEYS)?.into_iter().collect();
+        let kinds = ["topic", "cron", "table"].into_iter().filter(|kind| seen.contains_key(kind)).count();
+        if kinds != 1 {
+            return Err(wrong(at, "triggers", "a trigger needs exactly one of `topic`, `cron`, `table`".into()));
+        }
+        if let Some(topic) = seen.remove("topic") {
+            return Ok(TriggerSpec::Topic { topic: text(topic, "triggers.topic")? });
+        }
+        if let Some(table) = seen.remove("table") {
+            let on = seen.remove("on").map(|on| texts(on, "triggers.on")).transpose()?;
+            let on = on.unwrap_or_else(|| ["insert", "update", "delete"].map(str::to_owned).to_vec());
+            return Ok(TriggerSpec::Table { table: text(table, "triggers.table")?, on });
+        }
+        let cron = seen.remove("cron").expect("one of the three kinds is present");
+        let tz = seen.remove("tz").map(|tz| text(tz, "triggers.tz")).transpose()?;
+        Ok(TriggerSpec::Cron { cron: text(cron, "triggers.cron")?, tz })
+    }
+
+    /// The entries of a map whose keys are all known; a map left empty (`retry:`) has none.
+    fn fields(&mut self, node: Node, parent: &str, known: &[&'static str]) -> Read<Vec<(&'static str, Node)>> {
+        let name = if parent.is_empty() { "the manifest" } else { parent };
+        let entries = yaml::entries(node, parent, name)?;
+        let mut fields = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let field = yaml::known_key(&key, known)?;
+            if parent.is_empty() {
+                self.places.insert(field, value.place());
+            }
+            fields.push((field, value));
+        }
+        Ok(fields)
+    }
+}
+
+/// Names to values; numbers and booleans are taken as they would be written.
+fn env(node: Node) -> Read<BTreeMap<String, String>> {
+    let at = node.place();
+    let entries = match node.into_value() {
+        Value::Map(entries) => entries,
+        Value::Null => Vec::new(),
+        other => return mismatch(at, "env", "a map of names to values", &other),
+    };
+    entries.into_iter().map(|(name, value)| Ok((name.value, scalar(value)?))).collect()
+}
+
+fn scalar(node: Node) -> Read<String> {
+    let at = node.place();
+    match node.into_value() {
+        Value::Text(text) => Ok(text),
+        Value::Bool(value) => Ok(value.to_string()),
+        Value::Integer(value) => Ok(value.to_string()),
+        Value::Float(value) => Ok(value.to_string()),
+        other => mismatch(at, "env", "a map of names to texts or numbers", &other),
+    }
+}

@@ -1,0 +1,106 @@
+//! `Idempotency-Key`: the same request with the same key is run once, and answered alike for a day.
+//!
+//! A call with a key runs in a task of its own, so that it ends and its outcome is kept even when the client goes away:
+//! that is the case the key exists for. A call that was running when the server died did not happen, as far as its key knows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Error, ErrorCode};
+use ports::{Claim, Claimed, StoredOutcome};
+
+use crate::api::{Invoke, Outcome, Success};
+use crate::{Platform, internal};
+
+/// How long an outcome is kept.
+pub(crate) const REPLY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+impl Platform {
+    /// Runs the call unless its key was used before; then answers what was answered then.
+    pub(crate) async fn invoke_once(self: &Arc<Self>, mut invoke: Invoke, key: String) -> Outcome {
+        let request_id = invoke.request_id.clone();
+        let failed = |error| Outcome {
+            request_id: request_id.clone(),
+            duration: Duration::ZERO,
+            result: Err(error),
+            replayed: false,
+        };
+        invoke.idempotency_key = None;
+        let claim = self.claim_of(&invoke, key);
+        match self.registry.claim_reply(claim.clone()).await {
+            Err(cause) => failed(internal("claim an idempotency key", cause)),
+            Ok(Claimed::Running) => failed(
+                Error::new(ErrorCode::Conflict, "a request with this `Idempotency-Key` is still running")
+                    .retry_after(Duration::from_secs(1)),
+            ),
+            Ok(Claimed::OtherRequest) => failed(Error::new(
+                ErrorCode::Conflict,
+                "this `Idempotency-Key` was used for another request; use a new key for each request",
+            )),
+            Ok(Claimed::Done(stored)) => replay(stored),
+            Ok(Claimed::New) => {
+                let platform = self.clone();
+                let run = tokio::spawn(async move { platform.run_claimed(invoke, claim).await });
+                run.await.unwrap_or_else(|cause| failed(internal("finish a call with an idempotency key", cause)))
+            }
+        }
+    }
+
+    async fn run_claimed(self: Arc<Self>, invoke: Invoke, claim: Claim) -> Outcome {
+        let outcome = self.invoke_now(invoke).await;
+        let kept = match stored(&outcome) {
+            Some(stored) => self.registry.store_reply(&claim, &stored).await,
+            None => self.registry.release_reply(&claim).await,
+        };
+        if let Err(cause) = kept {
+            tracing::error!(cause = &cause as &dyn std::error::Error, request_id = %outcome.request_id, "failed to keep a reply");
+        }
+        outcome
+    }
+
+    fn claim_of(&self, invoke: &Invoke, key: String) -> Claim {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(invoke.function.to_string().as_bytes());
+        if let Some(http) = &invoke.http {
+            hasher.update(http.method.as_bytes()).update(b"\0").update(http.target.as_bytes());
+        }
+        hasher.update(b"\0").update(&invoke.input);
+        Claim {
+            namespace: invoke.namespace.clone(),
+            function: invoke.function.name.clone(),
+            caller: caller_id(invoke),
+            key,
+            fingerprint: *hasher.finalize().as_bytes(),
+            at: self.clock.now(),
+        }
+    }
+}
+
+fn caller_id(invoke: &Invoke) -> String {
+    match &invoke.caller.credential {
+        domain::Credential::Key { id } => id.clone(),
+        domain::Credential::Platform => "platform".to_owned(),
+        domain::Credential::None => String::new(),
+    }
+}
+
+/// What is kept of an outcome: a refusal before the function ran may be different next time, so it is not kept.
+fn stored(outcome: &Outcome) -> Option<StoredOutcome> {
+    let ran = [ErrorCode::FunctionExecutionFailed, ErrorCode::Timeout];
+    let (head, body, error) = match &outcome.result {
+        Ok(Success { head, body }) => (head.clone(), body.clone(), None),
+        Err(error) if ran.contains(&error.code) => (None, bytes::Bytes::new(), Some(error.clone())),
+        Err(_) => return None,
+    };
+    let duration_ms = outcome.duration.as_millis() as u64;
+    Some(StoredOutcome { request_id: outcome.request_id.clone(), head, body, error, duration_ms })
+}
+
+fn replay(stored: StoredOutcome) -> Outcome {
+    let StoredOutcome { request_id, head, body, error, duration_ms } = stored;
+    let result = match error {
+        Some(error) => Err(error),
+        None => Ok(Success { head, body }),
+    };
+    Outcome { request_id, duration: Duration::from_millis(duration_ms), result, replayed: true }
+}

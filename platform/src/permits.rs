@@ -1,0 +1,143 @@
+//! How many calls run at once: per function, per namespace, per node; and who waits for a place.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use domain::{Error, ErrorCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::api::NodeLimits;
+
+/// The places of one function: as many as the manifest of its active version says.
+pub(crate) struct FunctionSlots {
+    count: usize,
+    places: Arc<Semaphore>,
+}
+
+/// The places of one namespace, and how many of its calls wait.
+pub(crate) struct Tenant {
+    places: Arc<Semaphore>,
+    queued: AtomicUsize,
+}
+
+/// The places of the node.
+pub(crate) struct Permits {
+    node: Arc<Semaphore>,
+    node_places: usize,
+    queue_max: usize,
+    queue_wait: Duration,
+    queued: AtomicUsize,
+}
+
+/// A place of each kind, returned when dropped.
+pub(crate) struct Permit {
+    _function: OwnedSemaphorePermit,
+    _namespace: OwnedSemaphorePermit,
+    _node: OwnedSemaphorePermit,
+}
+
+impl FunctionSlots {
+    pub(crate) fn new(count: usize) -> Self {
+        Self { count, places: Arc::new(Semaphore::new(count)) }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+}
+
+impl Tenant {
+    pub(crate) fn new(places: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)), queued: AtomicUsize::new(0) }
+    }
+}
+
+impl Permits {
+    pub(crate) fn new(limits: &NodeLimits) -> Self {
+        Self {
+            node: Arc::new(Semaphore::new(limits.node_concurrency)),
+            node_places: limits.node_concurrency,
+            queue_max: limits.queue_max,
+            queue_wait: limits.queue_wait,
+            queued: AtomicUsize::new(0),
+        }
+    }
+
+    /// A place for one call. A call from outside (`depth` 0) waits for one; a nested call fails at once, because parents
+    /// that wait for their children's places would wait for ever.
+    pub(crate) async fn acquire(&self, tenant: &Tenant, slots: &FunctionSlots, depth: u8) -> Result<Permit, Error> {
+        // From narrow to wide: whoever waits for its own function holds no place that others could use.
+        let (function, namespace, node) = (&slots.places, &tenant.places, &self.node);
+        if let (Ok(_function), Ok(_namespace), Ok(_node)) = (
+            function.clone().try_acquire_owned(),
+            namespace.clone().try_acquire_owned(),
+            node.clone().try_acquire_owned(),
+        ) {
+            return Ok(Permit { _function, _namespace, _node });
+        }
+        if depth > 0 {
+            return Err(busy("no place is free for a nested call", Duration::from_secs(1)));
+        }
+        self.wait(tenant, slots).await
+    }
+
+    async fn wait(&self, tenant: &Tenant, slots: &FunctionSlots) -> Result<Permit, Error> {
+        let Some(_waiting) = Waiting::enter([&tenant.queued, &self.queued], self.queue_max) else {
+            return Err(busy("too many calls are waiting", Duration::from_secs(1)));
+        };
+        let all = async {
+            Ok::<_, tokio::sync::AcquireError>(Permit {
+                _function: slots.places.clone().acquire_owned().await?,
+                _namespace: tenant.places.clone().acquire_owned().await?,
+                _node: self.node.clone().acquire_owned().await?,
+            })
+        };
+        match tokio::time::timeout(self.queue_wait, all).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_closed)) => Err(Error::new(ErrorCode::ServiceUnavailable, "the server is shutting down")),
+            Err(_elapsed) => Err(busy("the function was busy for too long", self.queue_wait)),
+        }
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.node_places - self.node.available_permits()
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Returns when no call holds a place.
+    pub(crate) async fn all_returned(&self) {
+        let places = u32::try_from(self.node_places).unwrap_or(u32::MAX);
+        drop(self.node.acquire_many(places).await);
+    }
+}
+
+fn busy(what: &str, wait: Duration) -> Error {
+    Error::new(ErrorCode::RateLimited, format!("{what}; try again, or raise `concurrency` in function.yaml"))
+        .retry_after(wait)
+}
+
+/// Counts a waiting call in each counter for as long as it lives.
+struct Waiting<'a>([&'a AtomicUsize; 2]);
+
+impl<'a> Waiting<'a> {
+    /// `None` when the first counter is at `max` already.
+    fn enter(counters: [&'a AtomicUsize; 2], max: usize) -> Option<Self> {
+        counters[0]
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |queued| (queued < max).then_some(queued + 1))
+            .ok()?;
+        counters[1].fetch_add(1, Ordering::Relaxed);
+        Some(Self(counters))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        for counter in self.0 {
+            counter.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}

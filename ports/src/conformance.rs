@@ -1,0 +1,9 @@
+//! What every implementation of a port must do, as functions that any test can call with a fresh implementation.
+
+mod records;
+mod registry;
+mod storage;
+
+pub use records::records;
+pub use registry::registry;
+pub use storage::storage;

@@ -1,0 +1,81 @@
+//! What runs code. An engine knows bytes, limits and the services of a call; nothing of tenants, routes or versions.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::{Cid, Error, HttpHead, LogLine, Manifest, ReplyHead, Usage};
+
+use crate::{BoxError, CallContext, Services};
+
+/// Code to be prepared.
+#[derive(Debug, Clone)]
+pub struct Code {
+    pub cid: Cid,
+    pub bytes: Bytes,
+}
+
+/// Code that was found fit to run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// What the author should know although the code was accepted.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The code can never run here; the error says why and what to do.
+    #[error("{0}")]
+    Refused(Error),
+    #[error("the engine is unavailable")]
+    Unavailable(#[source] BoxError),
+}
+
+/// One attempt of one invocation.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub context: CallContext,
+    /// The head of the HTTP request, when there was one.
+    pub http: Option<Arc<HttpHead>>,
+    pub input: Bytes,
+}
+
+/// What a call used and logged, whether it succeeded or not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ended {
+    pub usage: Usage,
+    pub logs: Vec<LogLine>,
+}
+
+/// A call that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Set when the function composed its own HTTP reply.
+    pub head: Option<ReplyHead>,
+    pub body: Bytes,
+    pub ended: Ended,
+}
+
+/// A call that failed.
+#[derive(Debug)]
+pub struct Failed {
+    pub error: Error,
+    pub ended: Ended,
+    /// Set when the fault is ours: the cause, for the operator.
+    pub cause: Option<BoxError>,
+}
+
+/// Runs the code of function versions.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Checks and compiles `code`, so that the first call is fast; nothing is stored when it is refused.
+    async fn prepare(&self, code: &Code, manifest: &Manifest) -> Result<Prepared, PrepareError>;
+
+    /// Runs one call in a fresh instance, within the limits of its version's manifest and its deadline.
+    ///
+    /// Dropping the future ends the guest.
+    async fn invoke(&self, call: Call, services: Arc<Services>) -> Result<Reply, Failed>;
+
+    /// Drops everything derived from `code`; calls that are running finish.
+    async fn forget(&self, code: &Cid);
+}

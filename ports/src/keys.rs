@@ -1,0 +1,43 @@
+//! The secrets of the node itself: made at first use, kept for ever, never shown.
+
+use std::fmt;
+
+use crate::BoxError;
+
+/// The size of every node key, in bytes.
+pub const KEY_BYTES: usize = 32;
+
+/// A 256-bit secret. Its `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NodeKey([u8; KEY_BYTES]);
+
+impl NodeKey {
+    pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    pub fn expose(&self) -> &[u8; KEY_BYTES] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for NodeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NodeKey(…)")
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The key exists, but is not 32 bytes or may be read by others.
+    #[error("the key `{purpose}` cannot be used: {reason}")]
+    Unusable { purpose: String, reason: String },
+    #[error("keys are unavailable")]
+    Unavailable(#[source] BoxError),
+}
+
+/// Where node keys live.
+pub trait Keys: Send + Sync {
+    /// The key for `purpose` (lower-case letters and `-`), made when it does not exist yet. Called at start, not per call.
+    fn node_key(&self, purpose: &str) -> Result<NodeKey, KeysError>;
+}

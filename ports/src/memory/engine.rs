@@ -1,0 +1,88 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::{Cid, Error, ErrorCode};
+use tokio::sync::Notify;
+
+use crate::{Call, Code, Ended, Engine, Failed, PrepareError, Prepared, Reply, Services};
+
+/// What the code of a [`MemoryEngine`] says to do; the code is the text of one of these.
+///
+/// `echo` replies with the input, `fail` fails, `block` waits until [`MemoryEngine::release`], `refuse` is refused at deploy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    Echo,
+    Fail,
+    Block,
+    Refuse,
+}
+
+impl Script {
+    pub fn code(self) -> Bytes {
+        Bytes::from_static(match self {
+            Script::Echo => b"echo",
+            Script::Fail => b"fail",
+            Script::Block => b"block",
+            Script::Refuse => b"refuse",
+        })
+    }
+
+    fn of(code: &Cid) -> Self {
+        let known = [Script::Echo, Script::Fail, Script::Block, Script::Refuse];
+        known.into_iter().find(|script| Cid::of(&script.code()) == *code).unwrap_or(Script::Echo)
+    }
+}
+
+/// An engine whose code is a word, for tests of everything around an engine.
+#[derive(Debug, Default)]
+pub struct MemoryEngine {
+    gate: Notify,
+    running: std::sync::atomic::AtomicUsize,
+}
+
+impl MemoryEngine {
+    /// Lets one blocked call go on.
+    pub fn release(&self) {
+        self.gate.notify_one();
+    }
+
+    /// How many calls are inside [`Engine::invoke`] now.
+    pub fn running(&self) -> usize {
+        self.running.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+struct Running<'a>(&'a std::sync::atomic::AtomicUsize);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Engine for MemoryEngine {
+    async fn prepare(&self, code: &Code, _manifest: &domain::Manifest) -> Result<Prepared, PrepareError> {
+        match Script::of(&code.cid) {
+            Script::Refuse => Err(PrepareError::Refused(Error::invalid("the code says `refuse`"))),
+            _ => Ok(Prepared::default()),
+        }
+    }
+
+    async fn invoke(&self, call: Call, services: Arc<Services>) -> Result<Reply, Failed> {
+        self.running.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let _running = Running(&self.running);
+        match Script::of(&services.version.code) {
+            Script::Block => self.gate.notified().await,
+            Script::Fail => {
+                let error = Error::new(ErrorCode::FunctionExecutionFailed, "the code says `fail`");
+                return Err(Failed { error, ended: Ended::default(), cause: None });
+            }
+            Script::Echo | Script::Refuse => {}
+        }
+        Ok(Reply { head: None, body: call.input, ended: Ended::default() })
+    }
+
+    async fn forget(&self, _code: &Cid) {}
+}

@@ -1,0 +1,13 @@
+//! Runs guest code.
+//!
+//! `host/` says what a function may ask of us, in terms of no engine; over it stand thin ABIs, one an engine. Nothing here
+//! knows a tenant or a route: whatever a call may do is on its [`host::Host`].
+//!
+//! `unsafe` lives only in this crate of the workspace.
+
+mod helper;
+mod host;
+mod wasm;
+
+pub use helper::helper_main;
+pub use wasm::{HelperCommand, OpenError, WasmConfig, WasmEngine, host_api_reference, settings};

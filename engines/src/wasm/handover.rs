@@ -1,0 +1,107 @@
+//! Where a call runs: on the thread that took the request while it is short, elsewhere when it is not.
+//!
+//! The first polls happen in place, which costs nothing. A call that is still pending after [`POLLS_IN_PLACE`] moves to the
+//! runtime for slow calls, so that a guest that spins delays only others of its kind.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt;
+use ports::{Ended, Failed, Reply};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::run;
+
+const POLLS_IN_PLACE: u8 = 2;
+
+type Run = Pin<Box<dyn Future<Output = Result<Reply, Failed>> + Send>>;
+
+/// Runs `call`. Dropping the returned future ends it, wherever it runs; a panic in it becomes its failure.
+pub(crate) async fn drive(
+    call: impl Future<Output = Result<Reply, Failed>> + Send + 'static,
+    slow: &Handle,
+) -> Result<Reply, Failed> {
+    let caught = AssertUnwindSafe(call).catch_unwind();
+    let call = Box::pin(async move { caught.await.unwrap_or_else(|panic| Err(panicked(&*panic))) });
+    Driven { place: Place::Here { call, polls: 0 }, slow }.await
+}
+
+struct Driven<'a> {
+    place: Place,
+    slow: &'a Handle,
+}
+
+enum Place {
+    Here { call: Run, polls: u8 },
+    There(AbortOnDrop),
+    Moving,
+}
+
+struct AbortOnDrop(JoinHandle<Result<Reply, Failed>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Future for Driven<'_> {
+    type Output = Result<Reply, Failed>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Place::Here { call, polls } = &mut self.place {
+            let polled = call.as_mut().poll(context);
+            *polls += 1;
+            if polled.is_ready() || *polls < POLLS_IN_PLACE {
+                return polled;
+            }
+            if let Place::Here { call, .. } = std::mem::replace(&mut self.place, Place::Moving) {
+                self.place = Place::There(AbortOnDrop(self.slow.spawn(call)));
+            }
+        }
+        match &mut self.place {
+            Place::There(task) => {
+                Pin::new(&mut task.0).poll(context).map(|ended| ended.unwrap_or_else(|cause| Err(run::broken(cause))))
+            }
+            Place::Here { .. } | Place::Moving => unreachable!("a call that was not finished here has moved"),
+        }
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Failed {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    Failed { ended: Ended::default(), ..run::broken(format!("a host call panicked: {text}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::ErrorCode;
+
+    #[tokio::test]
+    async fn a_panic_is_the_failure_of_its_call_only() {
+        let call = async { panic!("planted") };
+        let failed = drive(call, &Handle::current()).await.expect_err("the call panicked");
+        assert_eq!(failed.error.code, ErrorCode::Internal);
+        assert!(failed.cause.expect("the cause is for the operator").to_string().contains("planted"));
+    }
+
+    #[tokio::test]
+    async fn a_long_call_moves_and_still_ends() {
+        let here = std::thread::current().id();
+        let elsewhere = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+        let call = async move {
+            for _ in 0..5 {
+                tokio::task::yield_now().await;
+            }
+            assert_ne!(std::thread::current().id(), here);
+            Ok(Reply { head: None, body: "done".into(), ended: Ended::default() })
+        };
+        assert_eq!(drive(call, elsewhere.handle()).await.expect("no failure").body, "done");
+        elsewhere.shutdown_background();
+    }
+}

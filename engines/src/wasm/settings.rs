@@ -1,0 +1,70 @@
+//! The settings of wasmtime, measured: see `bench/` and ARCHITECTURE.md.
+
+use std::time::Duration;
+
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
+
+/// How often running guests are interrupted to look at their deadline and to let others run.
+pub const TICK: Duration = Duration::from_millis(10);
+/// With PAGEMAP_SCAN (Linux 6.7) pages of a finished instance are reset in place instead of being given back and faulted
+/// in again: 2 to 4 times as many calls a second, and several threads no longer disturb each other.
+pub const MEMORY_KEEP_RESIDENT_BYTES: usize = 4 << 20;
+/// The most memory a manifest can ask for, in bytes.
+pub const MEMORY_BYTES_MAX: usize = 256 << 20;
+/// CPU seconds that compiling a module may take; each megabyte of it adds one. A Go program needs 3 to 4.
+pub const COMPILE_CPU_SECONDS: u64 = 10;
+/// Slots that keep their pages while unused. Each may hold [`MEMORY_KEEP_RESIDENT_BYTES`], so this bounds idle memory.
+const WARM_SLOTS: u32 = 32;
+const TABLE_KEEP_RESIDENT_BYTES: usize = 64 << 10;
+const TABLE_ELEMENTS_MAX: usize = 100_000;
+const TABLES_PER_MODULE_MAX: u32 = 4;
+/// Bookkeeping of one instance; Go modules have thousands of functions and globals.
+const INSTANCE_BYTES_MAX: usize = 4 << 20;
+const WASM_STACK_BYTES: usize = 1 << 20;
+const HOST_STACK_BYTES: usize = 2 << 20;
+
+/// For the child that compiles: one thread, no pool.
+pub fn for_compiling() -> Config {
+    let mut config = code_shape();
+    config.parallel_compilation(false);
+    config
+}
+
+/// For the process that runs calls.
+pub fn for_running(instances_max: u32, memory_keep_resident_bytes: usize) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_core_instances(instances_max)
+        .total_memories(instances_max)
+        .total_tables(instances_max.saturating_mul(TABLES_PER_MODULE_MAX))
+        .total_stacks(instances_max)
+        .max_core_instance_size(INSTANCE_BYTES_MAX)
+        .max_memory_size(MEMORY_BYTES_MAX)
+        .max_memories_per_module(1)
+        .max_tables_per_module(TABLES_PER_MODULE_MAX)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .linear_memory_keep_resident(memory_keep_resident_bytes)
+        .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES)
+        .max_unused_warm_slots(WARM_SLOTS)
+        .pagemap_scan(Enabled::Auto);
+    let mut config = code_shape();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// What decides the shape of compiled code; must be the same for compiling and running.
+fn code_shape() -> Config {
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .epoch_interruption(true)
+        .memory_init_cow(true)
+        .generate_address_map(false)
+        .max_wasm_stack(WASM_STACK_BYTES)
+        .async_stack_size(HOST_STACK_BYTES)
+        // Not offered: our ABI is 32-bit, and each of these is surface that nobody asked for.
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_custom_page_sizes(false)
+        .wasm_wide_arithmetic(false);
+    config
+}

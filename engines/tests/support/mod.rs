@@ -1,0 +1,204 @@
+//! An engine on a folder of its own, and a few words to say what a test is about.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use domain::{
+    Caller, Cid, FunctionVersion, HttpHead, Manifest, Namespace, RequestId, Scope, Scopes, Timestamp, TriggerKind,
+    VersionNumber,
+};
+use engines::{HelperCommand, WasmConfig, WasmEngine};
+use expect_test::Expect;
+use ports::memory::MemoryStorage;
+use ports::{Call, CallContext, Code, Engine, Failed, NodeKey, PrepareError, Prepared, Reply, Services, Storage};
+
+pub struct Bench {
+    engine: WasmEngine,
+    storage: Arc<MemoryStorage>,
+    folder: Arc<tempfile::TempDir>,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        Self::open(folder, Arc::default(), helper(), |_config| {})
+    }
+
+    /// Compiling may take one second of CPU and no more.
+    pub fn with_an_impatient_compiler() -> Self {
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        Self::open(folder, Arc::default(), helper(), |config| config.compile_cpu_seconds = 1)
+    }
+
+    fn open(
+        folder: Arc<tempfile::TempDir>,
+        storage: Arc<MemoryStorage>,
+        program: PathBuf,
+        change: fn(&mut WasmConfig),
+    ) -> Self {
+        let helper = HelperCommand { program, arguments: Vec::new() };
+        let mut config = WasmConfig::new(folder.path().to_owned(), helper, NodeKey::new([7; 32]));
+        config.instances_max = 220;
+        change(&mut config);
+        let engine = WasmEngine::open(config, storage.clone(), tokio::runtime::Handle::current()).expect("an engine");
+        Self { engine, storage, folder }
+    }
+
+    /// The same node after a restart.
+    pub fn reopened(&self) -> Self {
+        Self::open(self.folder.clone(), self.storage.clone(), helper(), |_config| {})
+    }
+
+    pub fn reopened_without_a_compiler(&self) -> Self {
+        Self::open(self.folder.clone(), self.storage.clone(), "/nonexistent".into(), |_config| {})
+    }
+
+    pub async fn prepare(&self, module: &[u8], manifest: &str) -> Result<Prepared, PrepareError> {
+        let code = Code { cid: Cid::of(module), bytes: Bytes::copy_from_slice(module) };
+        self.engine.prepare(&code, &manifest_of(manifest)).await
+    }
+
+    pub async fn deploy(&self, module: &[u8], manifest: &str) -> Cid {
+        self.prepare(module, manifest).await.expect("the module is accepted");
+        self.storage.put(Bytes::copy_from_slice(module)).await.expect("stored")
+    }
+
+    pub async fn call_code(&self, code: &Cid, manifest: &str, input: &[u8]) -> Result<Reply, Failed> {
+        self.call_as(code, manifest, input, "request-1").await
+    }
+
+    pub async fn call_as(&self, code: &Cid, manifest: &str, input: &[u8], id: &str) -> Result<Reply, Failed> {
+        let manifest = manifest_of(manifest);
+        let caller = Caller::key("k", Namespace::default_namespace(), Scopes::of([Scope::Invoke]));
+        let context = CallContext {
+            request_id: RequestId::new(id),
+            caller: Arc::new(caller),
+            trigger: TriggerKind::Http,
+            depth: 0,
+            deadline: Instant::now() + manifest.timeout,
+        };
+        let http = HttpHead {
+            method: "PUT".into(),
+            target: "/a/b?c=d".into(),
+            headers: vec![(Bytes::from("x-one"), Bytes::from("1"))],
+        };
+        let call = Call { context, http: Some(Arc::new(http)), input: Bytes::copy_from_slice(input) };
+        self.engine.invoke(call, services(*code, manifest)).await
+    }
+
+    pub fn compiled_files(&self) -> usize {
+        std::fs::read_dir(self.folder.path()).expect("the folder").count()
+    }
+
+    pub fn spoil_compiled(&self, spoil: fn(&Path)) {
+        let files =
+            std::fs::read_dir(self.folder.path()).expect("the folder").map(|entry| entry.expect("an entry").path());
+        let compiled: Vec<_> =
+            files.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).collect();
+        assert!(!compiled.is_empty(), "there is something to spoil");
+        compiled.iter().for_each(|path| spoil(path));
+    }
+}
+
+fn helper() -> PathBuf {
+    env!("CARGO_BIN_EXE_engine-helper").into()
+}
+
+fn manifest_of(rest: &str) -> Manifest {
+    Manifest::parse(&format!("name: guest\n{rest}")).expect("a valid manifest")
+}
+
+fn services(code: Cid, manifest: Manifest) -> Arc<Services> {
+    let version = FunctionVersion {
+        id: String::new(),
+        namespace: Namespace::default_namespace(),
+        name: manifest.name.clone(),
+        version: VersionNumber::new(1).expect("from 1"),
+        code,
+        code_bytes: 0,
+        manifest,
+        created_at: Timestamp::UNIX_EPOCH,
+        created_by: String::new(),
+    };
+    Arc::new(Services { version: Arc::new(version) })
+}
+
+/// The module of `guests/fixtures/NAME.wat`.
+pub fn fixture(name: &str) -> Vec<u8> {
+    let path = format!("{}/../guests/fixtures/{name}.wat", env!("CARGO_MANIFEST_DIR"));
+    wat::parse_file(&path).unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+/// Deploys a fixture and calls it once.
+pub async fn call(bench: &Bench, name: &str, manifest: &str, input: &[u8]) -> Result<Reply, Failed> {
+    let code = bench.deploy(&fixture(name), manifest).await;
+    bench.call_code(&code, manifest, input).await
+}
+
+/// The refusal of a module, as text.
+pub async fn refuse(bench: &Bench, module: &[u8], manifest: &str) -> String {
+    match bench.prepare(module, manifest).await {
+        Err(PrepareError::Refused(error)) => {
+            let hint = error.hint.map(|hint| format!(" / {hint}")).unwrap_or_default();
+            format!("{} {}{hint}", error.code, error.message)
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// Compares the outcome of a call with its golden text.
+#[track_caller]
+pub fn show(outcome: Result<Reply, Failed>, want: Expect) {
+    let (mut seen, logs) = match outcome {
+        Ok(reply) => (format!("{}\n", String::from_utf8_lossy(&reply.body)), reply.ended.logs),
+        Err(failed) => {
+            (format!("{} {:?}: {}\n", failed.error.code, failed.error.kind, failed.error), failed.ended.logs)
+        }
+    };
+    for line in logs {
+        seen += &format!("log {}: {}\n", line.level.as_str(), line.message);
+    }
+    want.assert_eq(&seen);
+}
+
+/// Loops over locals: a few kilobytes that would take minutes to compile.
+pub fn compile_bomb(loops: usize, locals: usize) -> Vec<u8> {
+    many_bombs(1, loops, locals)
+}
+
+pub fn many_bombs(functions: usize, loops: usize, locals: usize) -> Vec<u8> {
+    // Each loop changes many locals, so that each local needs a value of its own at each loop.
+    const CHANGES: usize = 10;
+    let mut body = String::new();
+    for index in 0..loops {
+        body += &format!("(loop $l{index} ");
+        for change in index * CHANGES..(index + 1) * CHANGES {
+            let (to, from) = (change % locals, (change * 7 + 1) % locals);
+            body += &format!("(local.set {to} (i32.add (local.get {from}) (i32.const {change})))");
+        }
+        body += &format!("(br_if $l{index} (local.get {}))", index % locals);
+    }
+    body += &")".repeat(loops);
+    let locals = format!("(local {})", "i32 ".repeat(locals));
+    let functions = format!("(func {locals} {body})").repeat(functions);
+    let text = format!("(module (memory (export \"memory\") 1) {functions} (func (export \"_start\")))");
+    wat::parse_str(text).expect("the bomb assembles")
+}
+
+pub fn flip_a_byte(path: &Path) {
+    let mut bytes = std::fs::read(path).expect("read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).expect("write");
+}
+
+pub fn cut_in_half(path: &Path) {
+    let bytes = std::fs::read(path).expect("read");
+    std::fs::write(path, &bytes[..bytes.len() / 2]).expect("write");
+}
+
+pub fn empty(path: &Path) {
+    std::fs::write(path, b"").expect("write");
+}

@@ -105,6 +105,8 @@ pub struct WebSocketLimits {
 }
 
 /// A manifest whose every value is within its range.
+///
+/// Kept with each version as JSON: a field added later needs `#[serde(default)]`, so that old versions can still be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     pub name: FunctionName,

@@ -74,7 +74,7 @@ pub struct RecordQuery {
     pub since: Option<Timestamp>,
     /// Only records written after the one with this position (see `Records::query`), oldest first: for following.
     pub after: Option<i64>,
-    /// Only records with a log line of at least this level, or failed calls when the level is `error`.
+    /// Only failed calls, and calls with a log line of at least this level.
     pub level: Option<Level>,
     pub limit: usize,
 }

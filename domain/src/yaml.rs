@@ -203,4 +203,3 @@ pub fn texts(node: Node, field: &str) -> Read<Vec<String>> {
         other => mismatch(at, field, "a list of texts", &other),
     }
 }
-

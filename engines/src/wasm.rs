@@ -11,6 +11,7 @@ mod compile;
 mod handover;
 mod link;
 mod memory;
+mod metered;
 mod run;
 pub mod settings;
 mod state;
@@ -29,6 +30,7 @@ pub(crate) use compile::compile_child;
 
 use cache::Cache;
 use compile::Compiler;
+use metered::Metered;
 
 /// How to start the helper process: a program and its first arguments, such as `orama __helper`.
 #[derive(Debug, Clone)]
@@ -114,7 +116,7 @@ impl Engine for WasmEngine {
 
     async fn invoke(&self, call: Call, services: Arc<Services>) -> Result<Reply, Failed> {
         let loaded = self.cache.get(&services.version.code).await.map_err(run::not_loaded)?;
-        handover::drive(run::run(loaded, call, services), &self.slow).await
+        handover::drive(Metered::new(run::run(loaded, call, services)), &self.slow).await
     }
 
     async fn forget(&self, code: &Cid) {

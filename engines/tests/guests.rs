@@ -54,6 +54,7 @@ async fn ends_at_its_deadline(guest: &str) {
     let failed = call(&bench, guest, "timeout: 1\nmemory: 64", b"").await.expect_err("no end of its own");
     assert_eq!(failed.error.code, ErrorCode::Timeout, "{failed:?}");
     assert!(failed.error.message.contains("within 1 s"), "{failed:?}");
+    assert!(failed.ended.usage.cpu > Duration::ZERO, "spinning costs CPU");
     assert!(started.elapsed() >= Duration::from_secs(1));
     assert_eq!(call(&bench, "echo", "", b"next").await.expect("success").body, "next");
 }

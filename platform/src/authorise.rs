@@ -64,21 +64,32 @@ impl Platform {
 
     /// Makes an API key. It is returned once and kept only as a hash.
     pub async fn create_key(&self, namespace: &Namespace, name: &str, scopes: Scopes) -> Result<String, Error> {
+        let key = self.draw_key(namespace)?;
+        self.store_key(&key, namespace, name, scopes).await?;
+        Ok(key)
+    }
+
+    /// A new key that opens nothing until it is stored: for whoever must write it down first.
+    pub fn draw_key(&self, namespace: &Namespace) -> Result<String, Error> {
         let mut secret = [0; SECRET_BYTES];
         getrandom::fill(&mut secret).map_err(|cause| internal("draw a key", cause))?;
-        let key = format!("ak_{}:{namespace}", URL_SAFE_NO_PAD.encode(secret));
+        Ok(format!("ak_{}:{namespace}", URL_SAFE_NO_PAD.encode(secret)))
+    }
+
+    /// Stores the hash of a key from [`Platform::draw_key`]; from then on it is valid.
+    pub async fn store_key(&self, key: &str, namespace: &Namespace, name: &str, scopes: Scopes) -> Result<(), Error> {
         let stored = StoredKey {
             id: uuid::Uuid::now_v7().to_string(),
             name: name.to_owned(),
             namespace: namespace.clone(),
             scopes,
-            hash: self.api_keys.hash(&key),
+            hash: self.api_keys.hash(key),
             created_at: self.clock.now(),
             revoked_at: None,
         };
         self.registry.create_key(stored.clone()).await.map_err(|cause| internal("store a key", cause))?;
         self.api_keys.add(&stored);
-        Ok(key)
+        Ok(())
     }
 }
 

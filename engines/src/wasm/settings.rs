@@ -68,3 +68,8 @@ fn code_shape() -> Config {
         .wasm_wide_arithmetic(false);
     config
 }
+
+/// Does this machine let the engine reserve what `config` needs? The text says why not.
+pub fn try_reserve(config: &Config) -> Result<(), String> {
+    wasmtime::Engine::new(config).map(drop).map_err(|cause| format!("{cause:#}"))
+}

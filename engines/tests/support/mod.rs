@@ -169,18 +169,13 @@ pub fn compile_bomb(loops: usize, locals: usize) -> Vec<u8> {
 }
 
 pub fn many_bombs(functions: usize, loops: usize, locals: usize) -> Vec<u8> {
-    // Each loop changes many locals, so that each local needs a value of its own at each loop.
-    const CHANGES: usize = 10;
-    let mut body = String::new();
-    for index in 0..loops {
-        body += &format!("(loop $l{index} ");
-        for change in index * CHANGES..(index + 1) * CHANGES {
-            let (to, from) = (change % locals, (change * 7 + 1) % locals);
-            body += &format!("(local.set {to} (i32.add (local.get {from}) (i32.const {change})))");
-        }
-        body += &format!("(br_if $l{index} (local.get {}))", index % locals);
+    // The innermost loop changes every local, so each loop around it needs a value of its own for each of them.
+    let mut body: String = (0..loops).map(|index| format!("(loop $l{index} ")).collect();
+    for local in 0..locals {
+        body += &format!("(local.set {local} (i32.add (local.get {local}) (local.get {})))", (local + 1) % locals);
     }
-    body += &")".repeat(loops);
+    body.extend((0..loops).rev().map(|index| format!("(br_if $l{index} (local.get {})))", index % locals)));
+    body.extend((0..locals).map(|local| format!("(i32.store (i32.const 0) (local.get {local}))")));
     let locals = format!("(local {})", "i32 ".repeat(locals));
     let functions = format!("(func {locals} {body})").repeat(functions);
     let text = format!("(module (memory (export \"memory\") 1) {functions} (func (export \"_start\")))");

@@ -70,10 +70,8 @@ impl Records for MemoryRecords {
 
 fn matches(query: &RecordQuery, stored: &StoredRecord) -> bool {
     let record = &stored.record;
-    let loud_enough = |level: Level| {
-        (level == Level::Error && record.status != Status::Success)
-            || record.logs.iter().any(|line| line.level >= level)
-    };
+    let loud_enough =
+        |level: Level| record.status != Status::Success || record.logs.iter().any(|line| line.level >= level);
     record.namespace == query.namespace
         && query.function.as_ref().is_none_or(|name| *name == record.function)
         && query.request_id.as_ref().is_none_or(|id| *id == record.request_id)

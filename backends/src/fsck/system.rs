@@ -1,0 +1,103 @@
+//! The control plane: every function has its active version, and every row reads.
+
+use std::collections::BTreeMap;
+
+use domain::{Cid, Manifest};
+use rusqlite::{Connection, Row};
+
+use super::sqlite::{Opened, Wanted, failed, open};
+use super::{ProblemKind, Report};
+use crate::durable;
+use crate::folder::DataFolder;
+use crate::registry::{KIND, migrations::MIGRATIONS};
+
+/// The code that versions use: each identifier with the name of one version. `None` when it cannot be told.
+pub(super) type UsedCode = Option<BTreeMap<Cid, String>>;
+
+pub(super) fn check(folder: &DataFolder, report: &mut Report) -> UsedCode {
+    let path = folder.system_db();
+    let wanted = Wanted { path: &path, kind: KIND, newest: MIGRATIONS.len() as i64 };
+    match open(&wanted, report) {
+        Opened::Unusable => None,
+        Opened::Empty => without_database(folder, report),
+        Opened::Usable(connection) => match check_rows(&connection, report) {
+            Ok(used) => used,
+            Err(error) => {
+                failed(&path, &error, report);
+                None
+            }
+        },
+    }
+}
+
+/// A node that never got as far as its first table has no code either.
+fn without_database(folder: &DataFolder, report: &mut Report) -> UsedCode {
+    let fans = durable::folders_in(&folder.code()).unwrap_or_default();
+    if fans.iter().all(|fan| fan.ends_with(crate::storage::TEMPORARY)) {
+        return Some(BTreeMap::new());
+    }
+    let message = format!("`{}` is missing, but there is code; restore it from a backup", folder.system_db().display());
+    report.add(ProblemKind::DatabaseMissing, message);
+    None
+}
+
+fn check_rows(connection: &Connection, report: &mut Report) -> rusqlite::Result<UsedCode> {
+    check_active_versions(connection, report)?;
+    check_numbers(connection, report)?;
+    let functions: i64 = connection.query_row("SELECT count(*) FROM functions WHERE active IS NOT NULL", [], first)?;
+    report.counts.functions = functions.unsigned_abs();
+    check_versions(connection, report)
+}
+
+fn check_active_versions(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+    let sql = "SELECT f.namespace || '/' || f.name, f.active FROM functions f
+        WHERE f.active IS NOT NULL AND NOT EXISTS
+            (SELECT 1 FROM function_versions v
+             WHERE v.namespace = f.namespace AND v.name = f.name AND v.number = f.active)";
+    let mut statement = connection.prepare(sql)?;
+    let missing = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+    for function in missing {
+        let (name, active) = function?;
+        let message = format!("the active version {active} of function `{name}` does not exist");
+        report.add(ProblemKind::ActiveVersionMissing, message);
+    }
+    Ok(())
+}
+
+/// A deleted function has no versions, and no version has a number that was not given out.
+fn check_numbers(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+    let sql = "SELECT f.namespace || '/' || f.name || '@' || v.number
+        FROM functions f JOIN function_versions v ON v.namespace = f.namespace AND v.name = f.name
+        WHERE f.active IS NULL OR v.number > f.last_number";
+    let mut statement = connection.prepare(sql)?;
+    for version in statement.query_map([], |row| row.get::<_, String>(0))? {
+        let message =
+            format!("the version `{}` should not exist: its function is deleted or never counted so far", version?);
+        report.add(ProblemKind::RowDamaged, message);
+    }
+    Ok(())
+}
+
+fn check_versions(connection: &Connection, report: &mut Report) -> rusqlite::Result<UsedCode> {
+    let mut used = BTreeMap::new();
+    let mut statement = connection
+        .prepare("SELECT namespace || '/' || name || '@' || number, code, manifest FROM function_versions")?;
+    let rows = statement
+        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)))?;
+    for row in rows {
+        let (version, code, manifest) = row?;
+        report.counts.versions += 1;
+        if let Err(error) = serde_json::from_str::<Manifest>(&manifest) {
+            report.add(ProblemKind::RowDamaged, format!("the manifest of `{version}` cannot be read: {error}"));
+        }
+        match Cid::parse(&code) {
+            Ok(cid) => drop(used.insert(cid, version)),
+            Err(error) => report.add(ProblemKind::RowDamaged, format!("the code of `{version}`: {error}")),
+        }
+    }
+    Ok(Some(used))
+}
+
+fn first(row: &Row<'_>) -> rusqlite::Result<i64> {
+    row.get(0)
+}

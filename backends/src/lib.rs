@@ -1,0 +1,30 @@
+//! The real stores: one file a product, one `open` a service.
+//!
+//! Everything here implements a trait of `ports` and passes its conformance suite; the platform knows the trait alone.
+//! Each service has one product now, so `open` takes what that product needs: a path. When a second product comes (rqlite
+//! for [`registry`], Kubo for [`storage`]), the file of the service gains a `Config` enum with a variant for each product, and
+//! its `open` an arm; nothing else in the workspace changes.
+//!
+//! | service | port | product |
+//! |---|---|---|
+//! | [`registry`] | [`ports::Registry`] | SQLite, `system.db` |
+//! | [`records`] | [`ports::Records`] | SQLite, `logs.db` |
+//! | [`storage`] | [`ports::Storage`] | files by content identifier |
+//! | [`keys`] | [`ports::Keys`] | one file a key |
+//!
+//! [`folder`] says where each of them lives in the data folder of a node, and keeps a second process out;
+//! [`mod@fsck`] examines the folder of a node that is stopped.
+
+pub mod folder;
+pub mod fsck;
+pub mod keys;
+pub mod records;
+pub mod registry;
+pub mod storage;
+
+mod durable;
+mod sql;
+
+pub use durable::write_private;
+pub use folder::{DataFolder, FolderError};
+pub use sql::OpenError;

@@ -1,0 +1,46 @@
+use domain::FunctionRef;
+use reqwest::Method;
+
+use super::connect;
+use crate::args::{Shared, function_ref};
+use crate::failure::{Failure, Outcome};
+use crate::screen;
+
+/// Delete a function with all its versions, or one version
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  orama function delete hello
+  orama function delete hello@2 --force")]
+pub struct Args {
+    /// Name, or name@N for one version
+    #[arg(value_parser = function_ref)]
+    name: FunctionRef,
+    /// Do not ask
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn run(args: &Args, shared: &Shared) -> Outcome {
+    let gateway = connect(shared)?;
+    if !args.force && !confirmed(&args.name) {
+        return Err(Failure::failed("nothing was deleted").hint("answer `y`, or use `--force`"));
+    }
+    let request = gateway.request(Method::DELETE, &format!("/v1/functions/{}", args.name), &[]);
+    let document = gateway.document(request)?;
+    if shared.json {
+        screen::json(&document);
+    } else {
+        screen::line(&format!("deleted {}", args.name));
+    }
+    Ok(())
+}
+
+fn confirmed(name: &FunctionRef) -> bool {
+    let what = if name.version.is_some() { "" } else { " and all its versions" };
+    let answer = screen::ask(&format!("Are you sure you want to delete {name}{what}? [y/N] "));
+    if answer.is_none() {
+        screen::talk("");
+    }
+    matches!(answer.as_deref(), Some("y" | "Y" | "yes" | "Yes"))
+}

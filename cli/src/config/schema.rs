@@ -1,0 +1,131 @@
+//! The table of settings: path, kind, default and meaning of each, and the old names of those that were renamed.
+
+use std::net::SocketAddr;
+
+/// What a setting takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Address,
+    Path,
+    OneOf(&'static [&'static str]),
+    /// A whole number from the first to the second.
+    Number(u64, u64),
+    Switch,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// `key` or `section.key`.
+    pub path: &'static str,
+    pub kind: Kind,
+    pub default: &'static str,
+    pub meaning: &'static str,
+}
+
+/// A setting that has another name now; the old one is refused with the new one named.
+#[derive(Debug, Clone, Copy)]
+pub struct Renamed {
+    pub old: &'static str,
+    pub new: &'static str,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Schema {
+    pub settings: &'static [Setting],
+    pub renamed: &'static [Renamed],
+}
+
+pub const SCHEMA: Schema = Schema { settings: SETTINGS, renamed: &[] };
+
+const LEVELS: Kind = Kind::OneOf(&["error", "warn", "info", "debug", "trace"]);
+const ANY_BYTES: Kind = Kind::Number(0, 1 << 50);
+
+pub const SETTINGS: &[Setting] = &[
+    setting("listen", Kind::Address, "127.0.0.1:6001", "address to accept connections on; port 0 takes a free one"),
+    setting("data", Kind::Path, "./orama-data", "folder of everything the node keeps"),
+    setting("log.level", LEVELS, "info", "least level that is logged"),
+    setting("log.format", Kind::OneOf(&["text", "json"]), "text", "form of a log line"),
+    setting("limits.node_concurrency", Kind::Number(1, 100_000), "1000", "calls at once on this node"),
+    setting("limits.namespace_concurrency", Kind::Number(1, 100_000), "200", "calls at once in one namespace"),
+    setting("limits.queue_max", Kind::Number(0, 1_000_000), "1000", "calls that may wait for a place, per namespace"),
+    setting("limits.queue_wait_ms", Kind::Number(0, 300_000), "10000", "longest wait for a place"),
+    setting("limits.input_bytes_max", Kind::Number(1, 64 << 20), "1048576", "largest input of a call"),
+    setting("limits.code_bytes_max", Kind::Number(8, 1 << 30), "67108864", "largest upload of code"),
+    setting("limits.connections_max", Kind::Number(1, 1_000_000), "10000", "open connections"),
+    setting(
+        "limits.connections_per_address_max",
+        Kind::Number(1, 1_000_000),
+        "1000",
+        "open connections of one address",
+    ),
+    setting("retention.age_days", Kind::Number(1, 3650), "7", "days that records of calls are kept"),
+    setting("retention.bytes_max_per_namespace", ANY_BYTES, "1073741824", "bytes of records kept, per namespace"),
+    setting("drain_seconds", Kind::Number(0, 3600), "30", "time for running calls to finish after SIGTERM"),
+    setting("gateway.timeout_as_rate_limited", Kind::Switch, "false", "answer a timeout with 429 instead of 504"),
+    setting("engine.shards", Kind::Number(0, 1024), "0", "runtimes that run guests; 0 means one a core"),
+    setting(
+        "engine.memory_keep_resident_bytes",
+        Kind::Number(0, 256 << 20),
+        "4194304",
+        "memory of a finished instance that stays mapped for the next one",
+    ),
+    setting("engine.instances_max", Kind::Number(1, 100_000), "1000", "places for instances"),
+];
+
+const fn setting(path: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Setting {
+    Setting { path, kind, default, meaning }
+}
+
+impl Setting {
+    /// The environment variable of this setting: `limits.queue_max` is `ORAMA_LIMITS_QUEUE_MAX`.
+    pub fn variable(&self) -> String {
+        variable(self.path)
+    }
+
+    /// Is `text` a value of this setting? The error is the end of a sentence that begins with the setting.
+    pub fn check(&self, text: &str) -> Result<(), String> {
+        match self.kind {
+            Kind::Address => match text.parse::<SocketAddr>() {
+                Ok(_) => Ok(()),
+                Err(_) => Err(format!("must be an address and a port, such as `127.0.0.1:6001`, not `{text}`")),
+            },
+            Kind::Path if text.is_empty() => Err("must be a path, not nothing".to_owned()),
+            Kind::Path => Ok(()),
+            Kind::OneOf(words) if words.contains(&text) => Ok(()),
+            Kind::OneOf(words) => Err(format!("is `{text}`; known are `{}`", words.join("`, `"))),
+            Kind::Number(least, most) => match text.parse::<u64>() {
+                Ok(number) if (least..=most).contains(&number) => Ok(()),
+                _ => Err(format!("must be a whole number from {least} to {most}, not `{text}`")),
+            },
+            Kind::Switch if matches!(text, "true" | "false") => Ok(()),
+            Kind::Switch => Err(format!("must be `true` or `false`, not `{text}`")),
+        }
+    }
+}
+
+pub fn variable(path: &str) -> String {
+    format!("ORAMA_{}", path.replace('.', "_").to_uppercase())
+}
+
+impl Schema {
+    pub fn setting(&self, path: &str) -> Option<&'static Setting> {
+        self.settings.iter().find(|setting| setting.path == path)
+    }
+
+    pub fn renamed(&self, path: &str) -> Option<&'static Renamed> {
+        self.renamed.iter().find(|renamed| renamed.old == path)
+    }
+
+    /// The keys directly below `section` (`""` is the file itself), each once.
+    pub fn keys(&self, section: &str) -> Vec<&'static str> {
+        let below = self.settings.iter().filter_map(|setting| match setting.path.split_once('.') {
+            Some((parent, key)) if parent == section => Some(key),
+            Some((parent, _)) if section.is_empty() => Some(parent),
+            None if section.is_empty() => Some(setting.path),
+            _ => None,
+        });
+        let mut keys: Vec<&str> = below.collect();
+        keys.dedup();
+        keys
+    }
+}

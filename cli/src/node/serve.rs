@@ -1,0 +1,206 @@
+//! `orama serve`: every crate put together, from start to drain.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::{Context, anyhow};
+use backends::{DataFolder, FolderError};
+use domain::{Namespace, Scope, Scopes};
+use engines::{WasmConfig, WasmEngine};
+use gateway::{Bound, EdgeConfig, Gateway, GatewayConfig};
+use platform::{NodeLimits, Platform, Ports, Retention};
+use ports::{Keys, SystemClock};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio_util::sync::CancellationToken;
+
+use super::life::StopSignals;
+use super::{helper_command, logging};
+use crate::config::ServeConfig;
+use crate::{screen, store_credential};
+
+/// Serves until SIGTERM or Ctrl-C, then drains; a second signal ends at once.
+pub fn serve(config: ServeConfig) -> anyhow::Result<()> {
+    logging::start(&config.log);
+    private_files();
+    raise_descriptor_limit();
+    let folder = DataFolder::open(&config.data).map_err(explain)?;
+    // For everything that is not the start of a request: records, slow calls, signals.
+    let background = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("background")
+        .enable_all()
+        .build()
+        .context("start a runtime")?;
+    let result = background.block_on(serve_in(&config, &folder, background.handle()));
+    background.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+async fn serve_in(config: &ServeConfig, folder: &DataFolder, background: &Handle) -> anyhow::Result<()> {
+    let mut signals = StopSignals::listen()?;
+    let platform = open_platform(config, folder, background).await?;
+    let first_key = first_key(&platform, folder).await?;
+    let gateway = Gateway::new(platform.clone(), gateway_config(config));
+    let shards =
+        config.engine.shards.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()));
+    let bound = gateway::bind(config.listen, shards).with_context(|| format!("listen on {}", config.listen))?;
+    announce(bound.address, folder, first_key.as_deref());
+
+    let stop = CancellationToken::new();
+    let closed = CancellationToken::new();
+    let shards = start_shards(bound, &gateway, &stop, &closed)?;
+    signals.next().await;
+    tracing::info!("stopping: no new connections; waiting for running calls");
+    stop.cancel();
+    let finished = tokio::select! {
+        finished = platform.close(config.drain) => finished,
+        () = signals.next() => false,
+    };
+    closed.cancel();
+    tokio::task::spawn_blocking(move || shards.into_iter().for_each(|shard| drop(shard.join()))).await.ok();
+    if !finished {
+        tracing::warn!("stopped before every call had finished");
+    }
+    Ok(())
+}
+
+async fn open_platform(
+    config: &ServeConfig,
+    folder: &DataFolder,
+    background: &Handle,
+) -> anyhow::Result<Arc<Platform>> {
+    let keys = backends::keys::open(&folder.keys()).context("open the node's keys")?;
+    let storage = Arc::new(backends::storage::open(&folder.code()).context("open the code storage")?);
+    let registry = backends::registry::open(&folder.system_db()).await.context("open the registry")?;
+    let records = backends::records::open(&folder.logs_db()).await.context("open the log")?;
+    let seal = keys.node_key("compiled-modules").context("open the key of compiled modules")?;
+    let mut engine = WasmConfig::new(folder.compiled(), helper_command()?, seal);
+    engine.instances_max = u32::try_from(config.engine.instances_max).context("`engine.instances_max` is too large")?;
+    engine.memory_keep_resident_bytes = config.engine.memory_keep_resident_bytes;
+    let engine = WasmEngine::open(engine, storage.clone(), background.clone())?;
+    let ports = Ports {
+        registry: Arc::new(registry),
+        records: Arc::new(records),
+        storage,
+        keys: Arc::new(keys),
+        engine: Arc::new(engine),
+        clock: Arc::new(SystemClock),
+    };
+    Ok(Platform::open(platform_config(config), ports).await?)
+}
+
+fn platform_config(config: &ServeConfig) -> platform::Config {
+    let limits = &config.limits;
+    platform::Config {
+        limits: NodeLimits {
+            node_concurrency: limits.node_concurrency,
+            namespace_concurrency: limits.namespace_concurrency,
+            queue_max: limits.queue_max,
+            queue_wait: limits.queue_wait,
+            input_bytes_max: limits.input_bytes_max,
+            code_bytes_max: limits.code_bytes_max,
+        },
+        retention: Retention { age_max: config.retention.age_max, bytes_max: config.retention.bytes_max_per_namespace },
+    }
+}
+
+fn gateway_config(config: &ServeConfig) -> GatewayConfig {
+    let edge = EdgeConfig {
+        drain: config.drain,
+        connections_max: config.limits.connections_max,
+        connections_per_address_max: config.limits.connections_per_address_max,
+        ..EdgeConfig::default()
+    };
+    GatewayConfig { edge, timeout_as_rate_limited: config.gateway.timeout_as_rate_limited, ..GatewayConfig::default() }
+}
+
+/// At the very first start: the key of the node. It is written down before it is stored, so that a crash in between
+/// leaves a key that opens nothing, and the next start makes another.
+async fn first_key(platform: &Platform, folder: &DataFolder) -> anyhow::Result<Option<String>> {
+    if platform.has_keys() {
+        return Ok(None);
+    }
+    let namespace = Namespace::default_namespace();
+    let key = platform.draw_key(&namespace)?;
+    backends::write_private(&folder.admin_key(), format!("{key}\n").as_bytes()).context("write the admin key")?;
+    platform.store_key(&key, &namespace, "admin", Scopes::of([Scope::Operator])).await?;
+    Ok(Some(key))
+}
+
+fn announce(address: SocketAddr, folder: &DataFolder, first_key: Option<&str>) {
+    screen::line(&format!("listening on http://{address}"));
+    let url = client_url(address);
+    let key_file = folder.admin_key();
+    if let Some(key) = first_key {
+        screen::talk(&format!("made an admin key: {}", key_file.display()));
+        match store_credential(&url, key, Namespace::default_namespace().as_str()) {
+            Ok(path) => screen::talk(&format!("stored it for `orama` of this user: {}", path.display())),
+            Err(failure) => screen::warning(&format!("the key was not stored for this user: {}", failure.message)),
+        }
+    }
+    screen::talk(&format!(
+        "log in from elsewhere: orama login --gateway {url} --api-key \"$(cat {})\"",
+        key_file.display()
+    ));
+}
+
+/// Where a client on this machine reaches the server.
+fn client_url(address: SocketAddr) -> String {
+    let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+/// A thread with a runtime of its own for each listener: a request stays on the core that accepted it.
+fn start_shards(
+    bound: Bound,
+    gateway: &Arc<Gateway>,
+    stop: &CancellationToken,
+    closed: &CancellationToken,
+) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    let start = |(index, listener): (usize, std::net::TcpListener)| {
+        let runtime = Builder::new_current_thread().enable_all().build().context("start a runtime")?;
+        let (gateway, stop, closed) = (gateway.clone(), stop.clone(), closed.clone());
+        let run = move || run_shard(&runtime, listener, gateway, stop, closed);
+        std::thread::Builder::new().name(format!("shard-{index}")).spawn(run).context("start a thread")
+    };
+    bound.listeners.into_iter().enumerate().map(start).collect()
+}
+
+fn run_shard(
+    runtime: &Runtime,
+    listener: std::net::TcpListener,
+    gateway: Arc<Gateway>,
+    stop: CancellationToken,
+    closed: CancellationToken,
+) {
+    runtime.block_on(async {
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => gateway::serve(listener, gateway, stop).await,
+            Err(cause) => tracing::error!(cause = &cause as &dyn std::error::Error, "failed to use a listener"),
+        }
+        // Calls with an idempotency key outlive their connection.
+        closed.cancelled().await;
+    });
+}
+
+fn explain(error: FolderError) -> anyhow::Error {
+    match &error {
+        FolderError::InUse { .. } => anyhow!("{error}; stop that server first, or choose another folder with --data"),
+        _ => error.into(),
+    }
+}
+
+/// Files that we make are for us alone.
+fn private_files() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+}
+
+/// Sockets are descriptors; the soft limit of most systems is far below what we may have.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::info!(%cause, "the limit of open files stays as it is");
+    }
+}

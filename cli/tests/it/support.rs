@@ -1,0 +1,210 @@
+//! A server of the real binary in a folder of its own, and the command line that drives it.
+
+mod http;
+mod text;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+pub use http::Http;
+pub use text::normalised;
+
+/// The binary under test.
+const ORAMA: &str = env!("CARGO_BIN_EXE_orama");
+/// How long anything that is waited for may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Server {
+    home: TempDir,
+    process: Option<Child>,
+    address: String,
+    admin_key: String,
+    stderr: Option<JoinHandle<String>>,
+    expected_warnings: Vec<&'static str>,
+}
+
+/// What a verb printed, and how it ended.
+#[derive(Debug)]
+pub struct Printed {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Printed {
+    /// The data of a verb that succeeded.
+    #[track_caller]
+    pub fn ok(&self) -> &str {
+        assert_eq!(self.code, Some(0), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        &self.stdout
+    }
+}
+
+impl From<Output> for Printed {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("a verb prints text");
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+impl Server {
+    pub fn start() -> Self {
+        Self::start_with([])
+    }
+
+    /// Starts with further arguments of `orama serve`.
+    pub fn start_with<const COUNT: usize>(arguments: [&str; COUNT]) -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        fs::create_dir(home.path().join("work")).expect("a folder");
+        Self::start_in(home, &arguments)
+    }
+
+    fn start_in(home: TempDir, arguments: &[&str]) -> Self {
+        let mut server = Self {
+            home,
+            process: None,
+            address: String::new(),
+            admin_key: String::new(),
+            stderr: None,
+            expected_warnings: Vec::new(),
+        };
+        server.spawn(arguments);
+        server
+    }
+
+    fn spawn(&mut self, arguments: &[&str]) {
+        let mut command = isolated(self.home.path());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(self.data()).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("the binary starts");
+        self.stderr = Some(collect(process.stderr.take().expect("stderr is a pipe")));
+        let stdout = process.stdout.take().expect("stdout is a pipe");
+        self.process = Some(process);
+        let mut lines = BufReader::new(stdout);
+        let mut first = String::new();
+        lines.read_line(&mut first).expect("stdout is readable");
+        match first.trim_end().strip_prefix("listening on ") {
+            Some(address) => self.address = address.to_owned(),
+            None => panic!("`orama serve` said {first:?}\n{}", self.stop_and_read_stderr()),
+        }
+        // What else it prints must not block it.
+        collect(lines);
+        self.admin_key = fs::read_to_string(self.data().join("admin.key")).expect("a key").trim().to_owned();
+    }
+
+    /// The folder in which verbs run.
+    pub fn folder(&self) -> PathBuf {
+        self.home.path().join("work")
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn admin_key(&self) -> &str {
+        &self.admin_key
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the server runs").id()
+    }
+
+    /// A client that shows the admin key.
+    pub fn http(&self) -> Http {
+        Http::new(&self.address, Some(&self.admin_key))
+    }
+
+    /// Runs a verb in [`Server::folder`] with the credentials that `serve` stored.
+    pub fn orama<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Printed {
+        self.orama_in(&self.folder(), arguments)
+    }
+
+    pub fn orama_in<S: AsRef<OsStr>>(&self, folder: &Path, arguments: impl IntoIterator<Item = S>) -> Printed {
+        let output = self.command(folder).args(arguments).stdin(Stdio::null()).output();
+        output.expect("the binary starts").into()
+    }
+
+    /// A verb that is not started yet, for tests that talk to it while it runs.
+    pub fn command(&self, folder: &Path) -> Command {
+        let mut command = isolated(self.home.path());
+        command.current_dir(folder).env("ORAMA_GATEWAY_URL", &self.address);
+        command
+    }
+
+    /// Runs a verb again and again until its output is as wanted: for what the server does behind its reply.
+    #[track_caller]
+    pub fn orama_until<S: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S> + Clone,
+        wanted: impl Fn(&Printed) -> bool,
+    ) -> Printed {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let printed = self.orama(arguments.clone());
+            if wanted(&printed) {
+                return printed;
+            }
+            assert!(Instant::now() < deadline, "still not as wanted: {printed:?}");
+        }
+    }
+
+    /// A line of the server's log that may hold a warning although all is well.
+    #[expect(dead_code, reason = "for tests whose subject makes the server warn")]
+    pub fn expect_warning(&mut self, part: &'static str) {
+        self.expected_warnings.push(part);
+    }
+
+    fn stop_and_read_stderr(&mut self) -> String {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        self.stderr.take().map(|thread| thread.join().unwrap_or_default()).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let stderr = self.stop_and_read_stderr();
+        if std::thread::panicking() {
+            eprintln!("the server's log:\n{stderr}");
+            return;
+        }
+        let odd = |line: &&str| line.contains("WARN") || line.contains("ERROR");
+        let expected = |line: &&str| self.expected_warnings.iter().any(|part| line.contains(part));
+        let unexpected: Vec<&str> = stderr.lines().filter(odd).filter(|line| !expected(line)).collect();
+        assert!(unexpected.is_empty(), "the server warned:\n{}", unexpected.join("\n"));
+    }
+}
+
+/// The binary with nothing of the user who runs the tests: no credentials, no settings, no colour.
+fn isolated(home: &Path) -> Command {
+    let mut command = Command::new(ORAMA);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("ORAMA_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("XDG_CONFIG_HOME", home.join("config")).env("NO_COLOR", "1").current_dir(home);
+    command
+}
+
+fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}

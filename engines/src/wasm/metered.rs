@@ -1,0 +1,42 @@
+//! How much time a call spent on a core: the thread's CPU clock around each poll.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use ports::{Failed, Reply};
+use rustix::time::{ClockId, clock_gettime};
+
+/// Runs a call and writes what it cost into its usage. Waiting costs nothing.
+pub(crate) struct Metered<F> {
+    call: Pin<Box<F>>,
+    cpu: Duration,
+}
+
+impl<F> Metered<F> {
+    pub(crate) fn new(call: F) -> Self {
+        Self { call: Box::pin(call), cpu: Duration::ZERO }
+    }
+}
+
+impl<F: Future<Output = Result<Reply, Failed>>> Future for Metered<F> {
+    type Output = Result<Reply, Failed>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let before = thread_cpu();
+        let polled = self.call.as_mut().poll(context);
+        self.cpu += thread_cpu().saturating_sub(before);
+        let mut ended = ready!(polled);
+        match &mut ended {
+            Ok(reply) => reply.ended.usage.cpu = self.cpu,
+            Err(failed) => failed.ended.usage.cpu = self.cpu,
+        }
+        Poll::Ready(ended)
+    }
+}
+
+fn thread_cpu() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
+}

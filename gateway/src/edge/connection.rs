@@ -1,0 +1,170 @@
+//! One connection: which protocol it speaks, its requests, its end.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Version, header};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::connections::Place;
+use super::stream::{GuardedStream, Shared};
+use super::{EdgeConfig, admission};
+use crate::Gateway;
+use crate::body::RequestBody;
+use crate::reply::Reply;
+
+/// What a client that speaks HTTP/2 by prior knowledge sends first.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The bytes that are read before the protocol is decided: most heads fit.
+const SNIFF_BYTES: usize = 1024;
+/// Streams at once on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 100;
+const PING_AFTER: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Serves a connection to its end. How it ends is the client's affair: nothing here is an error of ours.
+pub(super) async fn serve(mut tcp: TcpStream, place: Place, gateway: Arc<Gateway>, shutdown: CancellationToken) {
+    // Replies are written whole; waiting for more to send would only delay them.
+    let _ = tcp.set_nodelay(true);
+    let config = &gateway.config.edge;
+    let sniffed = tokio::select! {
+        sniffed = sniff(&mut tcp, config) => sniffed,
+        () = shutdown.cancelled() => return,
+    };
+    let Ok((protocol, bytes)) = sniffed else { return };
+    let shared = Arc::new(Shared::default());
+    let stream = GuardedStream::new(tcp, bytes, protocol == Protocol::Http1, shared.clone(), config);
+    let peer = place.peer;
+    match protocol {
+        Protocol::Http1 => serve_http1(stream, shared, peer, &gateway, shutdown).await,
+        Protocol::Http2 => serve_http2(stream, shared, peer, &gateway, shutdown).await,
+    }
+}
+
+/// Reads until the bytes differ from the preface of HTTP/2, or are it.
+async fn sniff(tcp: &mut TcpStream, config: &EdgeConfig) -> io::Result<(Protocol, Vec<u8>)> {
+    let mut bytes = Vec::with_capacity(SNIFF_BYTES);
+    read_some(tcp, &mut bytes, config.first_byte).await?;
+    timeout(config.header, async {
+        loop {
+            let compared = bytes.len().min(PREFACE.len());
+            match bytes[..compared] == PREFACE[..compared] {
+                false => return Ok((Protocol::Http1, bytes)),
+                true if compared == PREFACE.len() => return Ok((Protocol::Http2, bytes)),
+                true => read_some(tcp, &mut bytes, config.header).await?,
+            }
+        }
+    })
+    .await?
+}
+
+async fn read_some(tcp: &mut TcpStream, bytes: &mut Vec<u8>, limit: Duration) -> io::Result<()> {
+    match timeout(limit, tcp.read_buf(bytes)).await?? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
+}
+
+async fn serve_http1(
+    stream: GuardedStream,
+    shared: Arc<Shared>,
+    peer: IpAddr,
+    gateway: &Arc<Gateway>,
+    shutdown: CancellationToken,
+) {
+    let service = service_fn(|request| answer(gateway.clone(), shared.clone(), peer, request));
+    let mut builder = http1::Builder::new();
+    // The stream has the timers: hyper's own would also end connections that merely rest between two requests.
+    builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(buffer_bytes(&gateway.config.edge));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => return,
+        () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
+
+/// Room for the largest head that `admission` lets through, and a little more, so that it is `admission` that refuses.
+fn buffer_bytes(config: &EdgeConfig) -> usize {
+    config.header_bytes_max + config.uri_bytes_max + (16 << 10)
+}
+
+async fn serve_http2(
+    stream: GuardedStream,
+    shared: Arc<Shared>,
+    peer: IpAddr,
+    gateway: &Arc<Gateway>,
+    shutdown: CancellationToken,
+) {
+    let config = &gateway.config.edge;
+    let for_requests = (gateway.clone(), shared.clone());
+    let service = service_fn(move |request| {
+        let (gateway, shared) = for_requests.clone();
+        answer(gateway, shared, peer, request)
+    });
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_AFTER)
+        .keep_alive_timeout(config.write)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = shutdown.cancelled() => {}
+        () = idle(&shared, config.keep_alive) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ = connection => {}
+        () = idle(&shared, config.write) => {}
+    }
+}
+
+/// Ends when no request ran and none came for `limit`: pings alone do not keep a connection.
+async fn idle(shared: &Shared, limit: Duration) {
+    loop {
+        let before = shared.begun();
+        tokio::time::sleep(limit).await;
+        if shared.running() == 0 && shared.begun() == before {
+            return;
+        }
+    }
+}
+
+async fn answer(
+    gateway: Arc<Gateway>,
+    shared: Arc<Shared>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Reply, Infallible> {
+    let running = shared.begin();
+    let version = request.version();
+    let mut reply = match admission::check(&request, running.ambiguous, &gateway.config.edge) {
+        Ok(()) => gateway.handle(request.map(RequestBody::arriving), peer).await,
+        Err(refusal) => gateway.refuse(refusal),
+    };
+    if version == Version::HTTP_2 {
+        // There, connections end by frames.
+        reply.headers_mut().remove(header::CONNECTION);
+    }
+    Ok(reply)
+}

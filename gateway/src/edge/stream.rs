@@ -1,0 +1,258 @@
+//! A TCP stream that does not wait for ever, in either direction.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use super::EdgeConfig;
+use super::framing::{Framing, Position};
+
+/// What a client may still send, unread, after we answered: so that it reads our answer before it learns that we closed.
+const LINGER_BYTES_MAX: usize = 64 << 20;
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What the stream of a connection and its requests tell each other.
+#[derive(Debug)]
+pub(super) struct Shared {
+    running: AtomicUsize,
+    begun: AtomicU64,
+    /// The number of the head that is ambiguous; `u64::MAX` for none.
+    ambiguous_head: AtomicU64,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { running: AtomicUsize::new(0), begun: AtomicU64::new(0), ambiguous_head: AtomicU64::new(u64::MAX) }
+    }
+}
+
+/// A request that is being answered.
+pub(super) struct Running<'a> {
+    shared: &'a Shared,
+    pub(super) ambiguous: bool,
+}
+
+impl Shared {
+    pub(super) fn begin(&self) -> Running<'_> {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        Running { shared: self, ambiguous: number >= self.ambiguous_head.load(Ordering::Relaxed) }
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.shared.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+pub(super) struct GuardedStream {
+    tcp: TcpStream,
+    /// What was read before it was known which protocol this is.
+    sniffed: Vec<u8>,
+    /// `None` for HTTP/2, whose connection has timers of its own.
+    framing: Option<Framing>,
+    shared: Arc<Shared>,
+    limits: Limits,
+    head_began: Option<Instant>,
+    read: Wait,
+    write: Wait,
+    linger: Linger,
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    header: Duration,
+    body_idle: Duration,
+    keep_alive: Duration,
+    write: Duration,
+}
+
+#[derive(Default)]
+struct Linger {
+    until: Option<Instant>,
+    discarded: usize,
+}
+
+impl GuardedStream {
+    pub(super) fn new(tcp: TcpStream, sniffed: Vec<u8>, http1: bool, shared: Arc<Shared>, config: &EdgeConfig) -> Self {
+        let EdgeConfig { header, body_idle, keep_alive, write, .. } = *config;
+        Self {
+            tcp,
+            sniffed,
+            framing: http1.then(Framing::default),
+            shared,
+            limits: Limits { header, body_idle, keep_alive, write },
+            head_began: None,
+            read: Wait::default(),
+            write: Wait::default(),
+            linger: Linger::default(),
+        }
+    }
+
+    fn received(&mut self, bytes: &[u8]) {
+        let Some(framing) = &mut self.framing else { return };
+        if let Some(number) = framing.feed(bytes) {
+            self.shared.ambiguous_head.store(number, Ordering::Relaxed);
+        }
+        match framing.position() {
+            Position::InHead => {
+                self.head_began.get_or_insert_with(Instant::now);
+            }
+            Position::BetweenMessages | Position::InBody => self.head_began = None,
+        }
+    }
+
+    /// Called when the client has sent nothing new: has it had its time?
+    fn read_is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(framing) = &self.framing else { return false };
+        if self.shared.running() > 0 {
+            // The request is with us, or its body is read at the pace that `body.rs` demands.
+            return false;
+        }
+        let limit = match framing.position() {
+            Position::InHead => self.limits.header,
+            Position::InBody => self.limits.body_idle,
+            Position::BetweenMessages => self.limits.keep_alive,
+        };
+        self.read.is_over(cx, self.head_began, limit)
+    }
+
+    fn take_sniffed(&mut self, buffer: &mut ReadBuf<'_>) {
+        let count = self.sniffed.len().min(buffer.remaining());
+        let rest = self.sniffed.split_off(count);
+        let taken = std::mem::replace(&mut self.sniffed, rest);
+        buffer.put_slice(&taken);
+        self.received(&taken);
+    }
+}
+
+/// How long one direction has been waiting. The timer is armed lazily, so that a busy connection hardly touches it.
+#[derive(Default)]
+struct Wait {
+    since: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Wait {
+    fn ended(&mut self) {
+        self.since = None;
+    }
+
+    /// Is `limit` over, counted from `began`, or else from the first time this was asked since the wait last ended?
+    fn is_over(&mut self, cx: &mut Context<'_>, began: Option<Instant>, limit: Duration) -> bool {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let deadline = began.unwrap_or(since) + limit;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if deadline < sleep.deadline() {
+            sleep.as_mut().reset(deadline);
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= deadline {
+                return true;
+            }
+            sleep.as_mut().reset(deadline);
+        }
+        false
+    }
+}
+
+fn late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the client was too slow")
+}
+
+impl AsyncRead for GuardedStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.sniffed.is_empty() {
+            self.take_sniffed(buffer);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let Poll::Ready(result) = Pin::new(&mut self.tcp).poll_read(cx, buffer) else {
+            return if self.read_is_late(cx) { Poll::Ready(Err(late())) } else { Poll::Pending };
+        };
+        self.read.ended();
+        self.received(&buffer.filled()[before..]);
+        Poll::Ready(result)
+    }
+}
+
+impl GuardedStream {
+    fn wrote<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.write.ended();
+            return written;
+        }
+        let limit = self.limits.write;
+        if self.write.is_over(cx, None, limit) { Poll::Ready(Err(late())) } else { Poll::Pending }
+    }
+
+    /// Throws away what a client goes on sending after it was refused. Closing at once would reset the connection, and the
+    /// client would perhaps never see why.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let until = *self.linger.until.get_or_insert_with(|| Instant::now() + LINGER);
+        let mut space = [0; 16 << 10];
+        loop {
+            let mut buffer = ReadBuf::new(&mut space);
+            match Pin::new(&mut self.tcp).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.linger.discarded += buffer.filled().len(),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending if self.read.is_over(cx, Some(until - LINGER), LINGER) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+            if self.linger.discarded > LINGER_BYTES_MAX || Instant::now() > until {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+impl AsyncWrite for GuardedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.tcp).poll_write(cx, bytes);
+        self.wrote(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
+        self.wrote(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.linger.until.is_none() {
+            ready!(Pin::new(&mut self.tcp).poll_shutdown(cx))?;
+        }
+        let unread = self.framing.as_ref().is_some_and(|framing| framing.position() != Position::BetweenMessages);
+        if unread {
+            ready!(self.poll_linger(cx));
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,241 @@
+//! A call by HTTP: the hot path.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use domain::{Error, FunctionRef, HttpHead, Namespace, ReplyHead, RequestId, TriggerKind};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::Full;
+use platform::{Invoke, Outcome, Success};
+use serde::Serialize;
+
+use crate::credential::Source;
+use crate::error::{Answer, Refusal};
+use crate::exchange::{Exchange, parse_namespace};
+use crate::reply::{self, Reply};
+use crate::{Gateway, ids, query};
+
+/// The four paths by which a function is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `/v1/invoke/{namespace}/{function}`
+    Namespaced,
+    /// `/v1/invoke/{namespace}/{function}/{*path}`
+    NamespacedPath,
+    /// `/v1/functions/{function}/invoke`
+    Plain,
+    /// `/v1/functions/{function}/invoke/{*path}`
+    PlainPath,
+}
+
+impl Form {
+    /// Which capture is the path below the function's root.
+    fn path_capture(self) -> Option<usize> {
+        match self {
+            Form::Namespaced | Form::Plain => None,
+            Form::NamespacedPath => Some(2),
+            Form::PlainPath => Some(1),
+        }
+    }
+}
+
+pub(crate) async fn invoke(gateway: &Gateway, exchange: Exchange, form: Form) -> Answer {
+    let (namespace, function) = target(&exchange, form)?;
+    let http = if gateway.platform.wants_http(&namespace, &function) {
+        Some(Arc::new(head_of(&exchange, form)))
+    } else if let Some(answer) = not_a_plain_call(&exchange, form) {
+        return answer;
+    } else {
+        None
+    };
+    let invoke = Invoke {
+        request_id: exchange.request_id,
+        namespace,
+        function,
+        caller: exchange.caller,
+        trigger: TriggerKind::Http,
+        http,
+        client_request_id: ids::client_request_id(&exchange.parts.headers),
+        trace_id: ids::trace_id(&exchange.parts.headers),
+        idempotency_key: ids::idempotency_key(&exchange.parts.headers)?,
+        input: exchange.body.read_all(gateway.platform.config().limits.input_bytes_max).await?,
+    };
+    answer(gateway.platform.invoke(invoke).await)
+}
+
+fn target(exchange: &Exchange, form: Form) -> Result<(Namespace, FunctionRef), Refusal> {
+    match form {
+        Form::Namespaced | Form::NamespacedPath => Ok((exchange.namespace_capture(0)?, exchange.function(1)?)),
+        Form::Plain | Form::PlainPath => Ok((namespace_of(exchange)?, exchange.function(0)?)),
+    }
+}
+
+/// `?namespace=`, else the credential's, else `X-Namespace`, else `default`.
+fn namespace_of(exchange: &Exchange) -> Result<Namespace, Refusal> {
+    if let Some(named) = exchange.query("namespace").filter(|named| !named.is_empty()) {
+        return parse_namespace(&named);
+    }
+    if let Some(own) = &exchange.caller.namespace {
+        return Ok(own.clone());
+    }
+    match exchange.parts.headers.get("x-namespace").map(HeaderValue::to_str) {
+        Some(Ok(named)) => parse_namespace(named),
+        Some(Err(_)) => Err(Refusal::invalid("`X-Namespace` is not text")),
+        None => Ok(Namespace::default_namespace()),
+    }
+}
+
+/// The answer when only a function that speaks HTTP could take this request.
+fn not_a_plain_call(exchange: &Exchange, form: Form) -> Option<Answer> {
+    match &exchange.parts.method {
+        _ if form.path_capture().is_some() => Some(Err(Error::not_found("Unknown action")
+            .hint("only a function with `http: true` has paths of its own")
+            .into())),
+        &Method::POST => None,
+        &Method::OPTIONS => Some(Ok(reply::preflight())),
+        other => Some(Err(Refusal::method_not_allowed(other, &[Method::POST]))),
+    }
+}
+
+/// The request as the function may see it: relative to its own root, and without the credential that was ours to read.
+fn head_of(exchange: &Exchange, form: Form) -> HttpHead {
+    let consumed = match exchange.credential_source {
+        Some(Source::ApiKeyHeader) => Some("x-api-key"),
+        Some(Source::Authorization) => Some("authorization"),
+        Some(Source::Query) | None => None,
+    };
+    let passes = |name: &str| Some(name) != consumed && !name.starts_with("x-internal-");
+    let headers = exchange.parts.headers.iter().filter(|(name, _)| passes(name.as_str()));
+    let header = |(name, value): (&HeaderName, &HeaderValue)| {
+        (Bytes::copy_from_slice(name.as_str().as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
+    };
+    HttpHead {
+        method: exchange.parts.method.as_str().to_owned(),
+        target: target_of(exchange, form),
+        headers: headers.map(header).collect(),
+    }
+}
+
+fn target_of(exchange: &Exchange, form: Form) -> String {
+    let path = form.path_capture().map_or("", |index| exchange.raw_capture(index));
+    let query = exchange.parts.uri.query().and_then(|all| match exchange.credential_source {
+        Some(Source::Query) => query::without(all, &["api_key", "token"]),
+        _ => Some(all.to_owned()),
+    });
+    match query {
+        Some(query) => format!("/{path}?{query}"),
+        None => format!("/{path}"),
+    }
+}
+
+fn answer(outcome: Outcome) -> Answer {
+    let Outcome { request_id, duration, result, replayed } = outcome;
+    let mut reply = match result {
+        Err(error) => return Err(Refusal::from(error).of_call(request_id, duration)),
+        Ok(Success { head: Some(head), body }) => replay(head, body),
+        Ok(Success { head: None, body }) => sniffed(body, &request_id, duration),
+    };
+    reply::add_call_headers(&mut reply, &request_id, duration);
+    if replayed {
+        reply.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
+    Ok(reply)
+}
+
+/// Output that looks like a JSON document goes out as it is; anything else is wrapped.
+fn sniffed(body: Bytes, request_id: &RequestId, duration: Duration) -> Reply {
+    match body.first() {
+        Some(b'{' | b'[') => reply::of(StatusCode::OK, reply::JSON, body),
+        _ => reply::ok(&Wrapped::of(&body, request_id, duration)),
+    }
+}
+
+#[derive(Serialize)]
+struct Wrapped<'a> {
+    request_id: &'a RequestId,
+    output: &'a str,
+    /// Set when the output is not UTF-8. `output` is empty then: a JSON string cannot hold those bytes, and one that looked
+    /// nearly right would be worse.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_base64: Option<String>,
+    status: &'static str,
+    duration_ms: u64,
+}
+
+impl<'a> Wrapped<'a> {
+    fn of(body: &'a [u8], request_id: &'a RequestId, duration: Duration) -> Self {
+        let (output, output_base64) = match std::str::from_utf8(body) {
+            Ok(text) => (text, None),
+            Err(_) => ("", Some(STANDARD.encode(body))),
+        };
+        Self { request_id, output, output_base64, status: "success", duration_ms: duration.as_millis() as u64 }
+    }
+}
+
+/// A reply that the function composed itself, without the headers that are the server's to set.
+fn replay(head: ReplyHead, body: Bytes) -> Reply {
+    let mut reply = Response::new(Full::new(body));
+    // 1xx is not a final answer; a function that records one gets what HTTP can carry.
+    let final_status = StatusCode::from_u16(head.status).ok().filter(|status| !status.is_informational());
+    *reply.status_mut() = final_status.unwrap_or(StatusCode::OK);
+    for (name, value) in head.headers {
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(&name), HeaderValue::from_maybe_shared(value)) else {
+            continue;
+        };
+        if !is_reserved(&name) {
+            reply.headers_mut().append(name, value);
+        }
+    }
+    if matches!(reply.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        *reply.body_mut() = Full::default();
+    }
+    reply
+}
+
+fn is_reserved(name: &HeaderName) -> bool {
+    let exact = [
+        reply::REQUEST_ID,
+        reply::DURATION_MS,
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::CONNECTION,
+        HeaderName::from_static("keep-alive"),
+        header::TE,
+        header::TRAILER,
+        header::UPGRADE,
+    ];
+    let text = name.as_str();
+    exact.contains(name) || text.starts_with("proxy-") || text.starts_with("x-internal-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply_with(headers: &[(&'static str, &'static str)]) -> Reply {
+        let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let headers = headers.iter().map(|(name, value)| (bytes(name), bytes(value))).collect();
+        replay(ReplyHead { status: 418, headers }, Bytes::from_static(b"tea"))
+    }
+
+    #[test]
+    fn a_composed_reply_keeps_its_headers_but_not_ours() {
+        let kept = reply_with(&[
+            ("Content-Type", "text/plain"),
+            ("Set-Cookie", "a=1"),
+            ("set-cookie", "b=2"),
+            ("X-Request-ID", "forged"),
+            ("Transfer-Encoding", "chunked"),
+            ("Proxy-Authenticate", "Basic"),
+            ("X-Internal-Depth", "0"),
+            ("bad name", "x"),
+            ("x-split", "a\r\nset-cookie: c=3"),
+        ]);
+        assert_eq!(kept.status().as_u16(), 418);
+        let lines: Vec<String> = kept.headers().iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
+        assert_eq!(lines, [r#"content-type: "text/plain""#, r#"set-cookie: "a=1""#, r#"set-cookie: "b=2""#]);
+    }
+}

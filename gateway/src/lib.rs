@@ -1,0 +1,166 @@
+//! Sockets into calls on the platform, outcomes into bytes.
+//!
+//! [`routes`] is the one table that the dispatcher, the OpenAPI document and the isolation matrix are made from;
+//! `error.rs` is the one place that knows which HTTP status an error code is. [`edge`] owns the sockets and hands every
+//! well-formed request to [`Gateway::handle`], which needs none. What a function is and who may call it is decided in
+//! `platform`.
+
+mod body;
+mod credential;
+pub mod edge;
+mod error;
+mod exchange;
+mod handlers;
+mod ids;
+mod metrics;
+mod query;
+mod reply;
+mod routes;
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::{Caller, Error, ErrorCode, RequestId};
+use futures_util::FutureExt;
+use http::request::Parts;
+use http::{Method, Request, header};
+use platform::Platform;
+use tokio::sync::Semaphore;
+
+use error::{Answer, Refusal};
+use exchange::Exchange;
+use ids::RequestIds;
+use metrics::Metrics;
+use routes::Found;
+
+pub use body::RequestBody;
+pub use edge::{Bound, EdgeConfig, bind, serve};
+pub use reply::Reply;
+pub use routes::{Access, ROUTES, Route, Verb};
+
+/// Which build this is, as `GET /v1/version` tells it.
+#[derive(Debug, Clone)]
+pub struct Build {
+    pub version: String,
+    pub commit: String,
+    pub built_at: String,
+}
+
+impl Default for Build {
+    fn default() -> Self {
+        let unknown = || "unknown".to_owned();
+        Self { version: env!("CARGO_PKG_VERSION").to_owned(), commit: unknown(), built_at: unknown() }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    pub edge: EdgeConfig,
+    pub build: Build,
+    /// Answer a function's timeout with 429 `RATE_LIMITED`, as the reference does, and not with 504 `TIMEOUT`.
+    pub timeout_as_rate_limited: bool,
+    /// Uploads held in memory at once; each may be as large as the largest module.
+    pub uploads: usize,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self { edge: EdgeConfig::default(), build: Build::default(), timeout_as_rate_limited: false, uploads: 4 }
+    }
+}
+
+/// The HTTP door of one node.
+pub struct Gateway {
+    platform: Arc<Platform>,
+    config: GatewayConfig,
+    metrics: Metrics,
+    connections: edge::Connections,
+    request_ids: RequestIds,
+    uploads: Semaphore,
+    anonymous: Arc<Caller>,
+    openapi: Bytes,
+}
+
+impl Gateway {
+    pub fn new(platform: Arc<Platform>, config: GatewayConfig) -> Arc<Self> {
+        Arc::new(Self {
+            metrics: Metrics::new(ROUTES.len()),
+            connections: edge::Connections::new(&config.edge),
+            request_ids: RequestIds::default(),
+            uploads: Semaphore::new(config.uploads),
+            anonymous: Arc::new(Caller::anonymous()),
+            openapi: routes::openapi(&config.build.version),
+            platform,
+            config,
+        })
+    }
+
+    pub fn platform(&self) -> &Arc<Platform> {
+        &self.platform
+    }
+
+    /// Answers one request from `peer`. Never fails: a refusal and even a panic is a reply.
+    pub async fn handle(self: &Arc<Self>, request: Request<RequestBody>, peer: IpAddr) -> Reply {
+        let request_id = self.request_ids.next();
+        let (parts, body) = request.into_parts();
+        let head_only = parts.method == Method::HEAD;
+        let mut route = None;
+        let answer = self.answer(parts, body, peer, &request_id, &mut route);
+        let answer = AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|panic| {
+            tracing::error!(%request_id, panic = panic_text(&*panic), "failed to answer a request: a handler panicked");
+            Err(Error::of(ErrorCode::Internal).into())
+        });
+        let mut reply = self.finish(answer, &request_id, route);
+        if head_only {
+            reply::without_body(&mut reply);
+        }
+        reply
+    }
+
+    /// The reply to a request that the edge refused before anybody looked at its route.
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Reply {
+        let request_id = self.request_ids.next();
+        self.finish(Err(refusal), &request_id, None)
+    }
+
+    fn finish(&self, answer: Answer, request_id: &RequestId, route: Option<usize>) -> Reply {
+        let mut reply = answer.unwrap_or_else(|refusal| refusal.render(request_id, &self.config));
+        reply::add_common_headers(&mut reply, request_id);
+        self.metrics.answered(route, reply.status());
+        reply
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        parts: Parts,
+        body: RequestBody,
+        peer: IpAddr,
+        request_id: &RequestId,
+        counted_as: &mut Option<usize>,
+    ) -> Answer {
+        if parts.method == Method::OPTIONS && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+            return Ok(reply::preflight());
+        }
+        let (index, route, captures) = match routes::find(&parts.method, parts.uri.path()) {
+            Found::Route { index, route, captures } => (index, route, captures),
+            Found::OtherMethods(_) | Found::Nothing if parts.method == Method::OPTIONS => return Ok(reply::preflight()),
+            Found::OtherMethods(allowed) => return Err(Refusal::method_not_allowed(&parts.method, &allowed)),
+            Found::Nothing => return Err(routes::unknown_path(parts.uri.path())),
+        };
+        *counted_as = Some(index);
+        let identity = credential::resolve(self, &parts);
+        route.access.admit(&identity)?;
+        let exchange = Exchange::new(parts, body, captures, identity, request_id.clone(), peer, &self.config.edge);
+        match route.handler {
+            routes::Handler::Invoke(form) => handlers::invoke::invoke(self, exchange, form).await,
+            routes::Handler::Plain(handler) => handler(self.clone(), exchange).await,
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

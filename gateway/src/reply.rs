@@ -1,0 +1,81 @@
+//! Replies: whole bodies in memory, and the headers that all of them carry.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::RequestId;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use serde::Serialize;
+
+pub type Reply = Response<Full<Bytes>>;
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const DURATION_MS: HeaderName = HeaderName::from_static("x-duration-ms");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+pub(crate) fn of(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
+    let mut reply = Response::new(Full::new(body));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    reply
+}
+
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Reply {
+    let body = serde_json::to_vec(value).expect("our own values have text keys and serialize");
+    of(status, JSON, body.into())
+}
+
+pub(crate) fn ok(value: &impl Serialize) -> Reply {
+    json(StatusCode::OK, value)
+}
+
+/// A header value of a text that we composed ourselves.
+pub(crate) fn text_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("the text is visible ASCII")
+}
+
+/// The answer to every `OPTIONS`: any origin may call, with the headers that the API reads.
+pub(crate) fn preflight() -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    let headers = reply.headers_mut();
+    let methods = HeaderValue::from_static("GET, PUT, POST, DELETE, OPTIONS");
+    let names = HeaderValue::from_static(
+        "Content-Type, Authorization, X-API-Key, Idempotency-Key, X-Namespace, X-Request-ID, traceparent",
+    );
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names);
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    reply
+}
+
+/// What every reply carries. A function that answers with its own origin rule or request id keeps the first, not the second.
+pub(crate) fn add_common_headers(reply: &mut Reply, request_id: &RequestId) {
+    let headers = reply.headers_mut();
+    if !headers.contains_key(REQUEST_ID) {
+        headers.insert(REQUEST_ID, text_value(request_id.as_str()));
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        let exposed = HeaderValue::from_static("X-Request-ID, X-Duration-Ms, Retry-After");
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+}
+
+/// What the reply to a call carries.
+pub(crate) fn add_call_headers(reply: &mut Reply, request_id: &RequestId, duration: Duration) {
+    let headers = reply.headers_mut();
+    headers.insert(REQUEST_ID, text_value(request_id.as_str()));
+    headers.insert(DURATION_MS, HeaderValue::from(duration.as_millis() as u64));
+}
+
+/// Keeps the head of a reply, and the length that its body had: the reply to `HEAD`.
+pub(crate) fn without_body(reply: &mut Reply) {
+    use http_body::Body;
+    if let Some(length) = reply.body().size_hint().exact() {
+        reply.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *reply.body_mut() = Full::default();
+}

@@ -66,6 +66,7 @@ fn refused(request_id: RequestId, error: domain::Error) -> RunOutcome {
 /// Compiled modules are kept in the user's cache folder, so that the second run of a program starts at once.
 fn open_engine() -> anyhow::Result<WasmEngine> {
     let folder = cache_folder();
+    std::fs::create_dir_all(&folder).with_context(|| format!("make `{}`", folder.display()))?;
     let keys = backends::keys::open(&folder.join("keys")).with_context(|| format!("open `{}`", folder.display()))?;
     let seal = keys.node_key("compiled-modules").context("open the key of compiled modules")?;
     let mut config = WasmConfig::new(folder.join("compiled"), helper_command()?, seal);

@@ -30,10 +30,16 @@ pub(crate) struct Cache {
     loaded: quick_cache::sync::Cache<Cid, Arc<Loaded>>,
 }
 
-/// A module ready to be instantiated.
+/// A module ready to be instantiated, and what its exports are: known once, asked for by every call.
 pub(crate) struct Loaded {
     pub(crate) ready: InstancePre<State>,
+    start: Option<TypeCheck>,
+    handle: Option<TypeCheck>,
+    has_frames: bool,
 }
+
+/// Has an exported function the type that it must have? The text says what is wrong.
+type TypeCheck = Result<(), String>;
 
 /// How a module wants to be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +153,7 @@ impl Cache {
         // was just checked through this descriptor. The folder is closed to other users (0700).
         let module = unsafe { Module::deserialize_open_file(&self.engine, file) }.map_err(unusable)?;
         let ready = self.linker.instantiate_pre(&module).map_err(|cause| MapError::Refused(not_linked(&cause)))?;
-        Ok(Arc::new(Loaded { ready }))
+        Ok(Arc::new(Loaded::new(ready)))
     }
 
     fn write(&self, code: &Cid, compiled: &[u8]) -> std::io::Result<()> {
@@ -170,24 +176,32 @@ impl Cache {
 }
 
 impl Loaded {
+    fn new(ready: InstancePre<State>) -> Self {
+        let start = check_type(ready.module(), "_start", &[], &[]);
+        let handle = check_type(ready.module(), "handle", &["i32", "i32"], &["i64"]);
+        let has_frames = exports_function(ready.module(), "ws_frame");
+        Self { ready, start, handle, has_frames }
+    }
+
     /// How the module is called under this manifest, or why it cannot be.
     pub(crate) fn entry(&self, manifest: &Manifest) -> Result<Entry, Error> {
-        let sockets = manifest.websocket.persistent && self.exports("ws_frame");
-        match (manifest.reactor, self.exports("_start"), self.exports("handle")) {
-            (false, true, _) => self.check_type("_start", &[], &[]).map(|()| Entry::Command),
-            (true, false, true) => self.check_type("handle", &["i32", "i32"], &["i64"]).map(|()| Entry::Reactor),
+        let sockets = manifest.websocket.persistent && self.has_frames;
+        let typed = |check: &TypeCheck, entry| check.clone().map(|()| entry).map_err(Error::invalid);
+        match (manifest.reactor, &self.start, &self.handle) {
+            (false, Some(start), _) => typed(start, Entry::Command),
+            (true, None, Some(handle)) => typed(handle, Entry::Reactor),
             _ if sockets => Ok(Entry::Sockets),
-            (true, true, _) => {
+            (true, Some(_), _) => {
                 Err(Error::invalid("the manifest says `reactor: true`, but the module exports `_start`")
                     .hint("remove `reactor: true`, or build a reactor (Go: `-buildmode=c-shared`)"))
             }
-            (true, false, false) => {
+            (true, None, None) => {
                 Err(Error::invalid("the manifest says `reactor: true`, but the module exports no `handle`")
                     .hint("export `handle(ptr: i32, len: i32) -> i64`"))
             }
-            (false, false, true) => Err(Error::invalid("the module exports no `_start`, but a `handle`")
+            (false, None, Some(_)) => Err(Error::invalid("the module exports no `_start`, but a `handle`")
                 .hint("is it a reactor? then write `reactor: true` into function.yaml")),
-            (false, false, false) => {
+            (false, None, None) => {
                 Err(Error::invalid("the module exports no `_start`")
                     .hint("build a program with a `main`, not a library"))
             }
@@ -208,27 +222,27 @@ impl Loaded {
         warnings
     }
 
-    pub(crate) fn exports(&self, name: &str) -> bool {
-        matches!(self.ready.module().get_export(name), Some(wasmtime::ExternType::Func(_)))
+    fn exports(&self, name: &str) -> bool {
+        exports_function(self.ready.module(), name)
     }
+}
 
-    fn check_type(&self, name: &str, params: &[&str], results: &[&str]) -> Result<(), Error> {
-        let Some(wasmtime::ExternType::Func(ty)) = self.ready.module().get_export(name) else { return Ok(()) };
-        let seen = (ty.params().map(|ty| ty.to_string()).collect(), ty.results().map(|ty| ty.to_string()).collect());
-        let (seen_params, seen_results): (Vec<String>, Vec<String>) = seen;
-        if seen_params == params && seen_results == results {
-            return Ok(());
-        }
-        let show = |types: &[String]| types.join(", ");
-        let want = (params.join(", "), results.join(", "));
-        Err(Error::invalid(format!(
-            "`{name}` has the type ({}) -> ({}), it must be ({}) -> ({})",
-            show(&seen_params),
-            show(&seen_results),
-            want.0,
-            want.1
-        )))
+fn exports_function(module: &Module, name: &str) -> bool {
+    matches!(module.get_export(name), Some(wasmtime::ExternType::Func(_)))
+}
+
+/// `None` when no function of this name is exported.
+fn check_type(module: &Module, name: &str, params: &[&str], results: &[&str]) -> Option<TypeCheck> {
+    let Some(wasmtime::ExternType::Func(ty)) = module.get_export(name) else { return None };
+    let seen_params: Vec<String> = ty.params().map(|ty| ty.to_string()).collect();
+    let seen_results: Vec<String> = ty.results().map(|ty| ty.to_string()).collect();
+    if seen_params == params && seen_results == results {
+        return Some(Ok(()));
     }
+    let show = |params: &str, results: &str| format!("({params}) -> ({results})");
+    let seen = show(&seen_params.join(", "), &seen_results.join(", "));
+    let want = show(&params.join(", "), &results.join(", "));
+    Some(Err(format!("`{name}` has the type {seen}, it must be {want}")))
 }
 
 enum MapError {

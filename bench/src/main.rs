@@ -1,0 +1,39 @@
+//! Orama beside its peers, in the same run on the same machine. The ratios count; the absolute figures are this machine's.
+//!
+//! `cargo run --profile fast -p bench [-- engine|http|start|memory]` prints tables and writes `bench/results/`.
+//! Needs the guests (`cargo xtask guests`), the binary `orama` of the same profile, and `wrk` (`cargo xtask setup`).
+
+mod bare;
+mod engine;
+mod http;
+mod report;
+mod server;
+mod start;
+
+use anyhow::{Result, bail};
+
+use report::Report;
+
+fn main() -> Result<()> {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted.first().is_some_and(|first| first == http::PEER) {
+        return http::serve_peer();
+    }
+    if let Some(unknown) = wanted.iter().find(|name| !["engine", "http", "start", "memory"].contains(&name.as_str())) {
+        bail!("unknown benchmark `{unknown}`; there are engine, http, start, memory");
+    }
+    // The HTTP client wants a provider, also for plain HTTP.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let all = wanted.is_empty();
+    let asked = |name: &str| all || wanted.iter().any(|wanted| wanted == name);
+    if asked("engine") {
+        Report::write("engine", engine::run()?)?;
+    }
+    if asked("http") {
+        Report::write("http", http::run()?)?;
+    }
+    if asked("start") || asked("memory") {
+        Report::write("start-and-memory", start::run()?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! Tests of the tree itself: the arrows of the map, the habits, and content identifiers against another implementation.
+
+mod arrows;
+mod cid;
+mod tidy;
+mod tree;

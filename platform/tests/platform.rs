@@ -137,7 +137,8 @@ async fn who_may_call_what() {
         admin     ok           ok           ok           NOT_FOUND
         stranger  ok           NOT_FOUND    NOT_FOUND    NOT_FOUND
         operator  ok           ok           ok           NOT_FOUND
-    "#]].assert_eq(&table);
+    "#]]
+    .assert_eq(&table);
 }
 
 #[tokio::test]

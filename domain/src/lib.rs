@@ -8,6 +8,8 @@ mod caller;
 mod content;
 mod error;
 mod function;
+#[doc(hidden)]
+pub mod fuzzing;
 mod manifest;
 mod name;
 mod record;

@@ -1,6 +1,6 @@
-//! Runs the command blocks of README.md, so that what it promises is so.
+//! Runs the command blocks of the pages that users follow, so that what they promise is so.
 //!
-//! A block counts when the line in front of it is `<!-- run -->`. All of them together are one script, run in an empty
+//! A block counts when the line in front of it is `<!-- run -->`. All of a page together are one script, run in an empty
 //! folder beside a server of its own.
 
 use std::fs;
@@ -14,16 +14,23 @@ use crate::server::{self, Server};
 
 const MARK: &str = "<!-- run -->";
 
+/// The pages with blocks to run.
+const PAGES: [&str; 2] = ["README.md", "docs/serverless.md"];
+
 pub fn run_readme(places: &Places) -> Result<()> {
     server::build(places)?;
-    let text = fs::read_to_string(places.root.join("README.md")).context("read README.md")?;
+    PAGES.iter().try_for_each(|page| run_page(places, page).with_context(|| format!("follow {page}")))
+}
+
+fn run_page(places: &Places, page: &str) -> Result<()> {
+    let text = fs::read_to_string(places.root.join(page)).with_context(|| format!("read {page}"))?;
     let script = script(&text, guests::has_rust_target(places))?;
     let folder = tempfile::tempdir().context("make a folder")?;
     let config_home = Some(folder.path().join("config"));
     let server = Server::start(places, "127.0.0.1:0", &folder.path().join("data"), config_home)?;
     let work = folder.path().join("work");
     fs::create_dir(&work).context("make a folder")?;
-    eprintln!("readme: running {} lines", script.lines().count());
+    eprintln!("{page}: running {} lines", script.lines().count());
     let mut shell = command(places, "bash", &work);
     let program = places.orama();
     let path =
@@ -46,7 +53,7 @@ fn script(text: &str, with_rust: bool) -> Result<String> {
         }
     }
     match script.is_empty() {
-        true => bail!("README.md has no block marked with `{MARK}`"),
+        true => bail!("no block is marked with `{MARK}`"),
         false => Ok(script),
     }
 }

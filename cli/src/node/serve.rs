@@ -128,8 +128,8 @@ async fn first_key(platform: &Platform, folder: &DataFolder) -> anyhow::Result<O
     Ok(Some(key))
 }
 
+/// The first line on standard output is the address; who waits for it finds the key and the credential in place.
 fn announce(address: SocketAddr, folder: &DataFolder, first_key: Option<&str>) {
-    screen::line(&format!("listening on http://{address}"));
     let url = client_url(address);
     let key_file = folder.admin_key();
     if let Some(key) = first_key {
@@ -139,10 +139,9 @@ fn announce(address: SocketAddr, folder: &DataFolder, first_key: Option<&str>) {
             Err(failure) => screen::warning(&format!("the key was not stored for this user: {}", failure.message)),
         }
     }
-    screen::talk(&format!(
-        "log in from elsewhere: orama login --gateway {url} --api-key \"$(cat {})\"",
-        key_file.display()
-    ));
+    let login = format!("orama login --gateway {url} --api-key \"$(cat {})\"", key_file.display());
+    screen::talk(&format!("log in from elsewhere: {login}"));
+    screen::line(&format!("listening on http://{address}"));
 }
 
 /// Where a client on this machine reaches the server.

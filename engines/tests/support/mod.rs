@@ -1,3 +1,4 @@
+#![allow(dead_code, reason = "each test program uses a part of it")]
 //! An engine on a folder of its own, and a few words to say what a test is about.
 
 use std::path::{Path, PathBuf};

@@ -2,5 +2,6 @@
 
 mod arrows;
 mod cid;
+mod documents;
 mod tidy;
 mod tree;

@@ -1,0 +1,35 @@
+//! The parsers of this crate, as the fuzz targets in `fuzz/` call them. Public only because those and the replay of their
+//! corpus stand outside of the crate; nothing else may use it.
+
+use crate::{Cid, FunctionRef, LIMITS, Manifest};
+
+/// Every target, with the name of its corpus.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[("function_ref", function_ref), ("manifest", manifest), ("cid", cid)];
+
+/// What is accepted is written as it was read.
+pub fn function_ref(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(parsed) = FunctionRef::parse(&text) {
+        assert_eq!(parsed.to_string(), text);
+    }
+}
+
+/// What is accepted is within its limits, and survives being stored.
+pub fn manifest(data: &[u8]) {
+    let Ok(parsed) = Manifest::parse(&String::from_utf8_lossy(data)) else { return };
+    let within = |value: u64, (least, most, _): (u64, u64, u64)| (least..=most).contains(&value);
+    assert!(within(parsed.memory_mb.into(), LIMITS.memory_mb));
+    assert!(within(parsed.timeout.as_secs(), LIMITS.timeout_seconds));
+    assert!(within(parsed.concurrency.into(), LIMITS.concurrency));
+    let stored = serde_json::to_string(&parsed).expect("a manifest serializes");
+    assert_eq!(serde_json::from_str::<Manifest>(&stored).expect("a stored manifest is read again"), parsed);
+}
+
+/// Only the one text form that we print is accepted, and its hash is a whole one.
+pub fn cid(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(parsed) = Cid::parse(&text) {
+        assert_eq!(parsed.to_string(), text);
+        assert_eq!(parsed.digest().len(), 32);
+    }
+}

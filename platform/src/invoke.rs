@@ -27,7 +27,8 @@ impl Platform {
     /// `Idempotency-Key` runs on to its end.
     pub async fn invoke(self: &Arc<Self>, mut invoke: Invoke) -> Outcome {
         match invoke.idempotency_key.take() {
-            Some(key) => self.invoke_once(invoke, key).await,
+            // Boxed: it is rare, and would make every other call carry its size.
+            Some(key) => Box::pin(self.invoke_once(invoke, key)).await,
             None => self.invoke_now(invoke).await,
         }
     }

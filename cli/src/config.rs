@@ -4,6 +4,8 @@
 //! with their origins; [`ServeConfig`] is what the rest of the program sees.
 
 mod file;
+#[doc(hidden)]
+pub mod fuzzing;
 mod schema;
 mod settings;
 

@@ -18,6 +18,8 @@ pub const FANOUT: usize = 174;
 const RAW: u64 = 0x55;
 const DAG_PB: u64 = 0x70;
 const SHA2_256: u64 = 0x12;
+/// The length of every text form: `b`, then 36 bytes in base32.
+const TEXT_BYTES: usize = 59;
 
 /// A CIDv1 with a sha2-256 hash: the name of bytes, computed from the bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -50,6 +52,10 @@ impl Cid {
     /// Reads the canonical text form (base32, lower case).
     pub fn parse(text: &str) -> Result<Self, InvalidCid> {
         let refused = || InvalidCid(text.chars().take(80).collect());
+        // Before decoding: another base could take long over a long text, and a hash could be cut short.
+        if text.len() != TEXT_BYTES {
+            return Err(refused());
+        }
         let cid: cid::Cid = text.parse().map_err(|_| refused())?;
         let ours = cid.version() == cid::Version::V1
             && [RAW, DAG_PB].contains(&cid.codec())

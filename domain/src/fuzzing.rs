@@ -3,8 +3,11 @@
 
 use crate::{Cid, FunctionRef, LIMITS, Manifest};
 
-/// Every target, with the name of its corpus.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("function_ref", function_ref), ("manifest", manifest), ("cid", cid)];
+/// The name of a target, which is that of its corpus, and what it calls.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target of this crate.
+pub const TARGETS: &[Target] = &[("function_ref", function_ref), ("manifest", manifest), ("cid", cid)];
 
 /// What is accepted is written as it was read.
 pub fn function_ref(data: &[u8]) {

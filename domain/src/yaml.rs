@@ -23,9 +23,14 @@ pub struct InvalidYaml {
 
 pub type Read<T> = Result<T, InvalidYaml>;
 
+/// Values that aliases may bring in again: 300 bytes of nested aliases could otherwise cost a million.
+const ALIASED_VALUES_MAX: usize = 10_000;
+
 /// Reads a whole file.
 pub fn parse(text: &str) -> Read<Node> {
-    serde_saphyr::from_str(text).map_err(syntax_error)
+    let aliases = serde_saphyr::alias_limits! { max_total_replayed_events: ALIASED_VALUES_MAX };
+    let options = serde_saphyr::options! { alias_limits: aliases };
+    serde_saphyr::from_str_with_options(text, options).map_err(syntax_error)
 }
 
 fn syntax_error(error: serde_saphyr::Error) -> InvalidYaml {

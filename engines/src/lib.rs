@@ -10,4 +10,6 @@ mod host;
 mod wasm;
 
 pub use helper::helper_main;
+#[doc(hidden)]
+pub use wasm::fuzzing;
 pub use wasm::{HelperCommand, OpenError, WasmConfig, WasmEngine, host_api_reference, settings};

@@ -8,6 +8,7 @@ mod abi;
 mod cache;
 mod check;
 mod compile;
+pub mod fuzzing;
 mod handover;
 mod link;
 mod memory;

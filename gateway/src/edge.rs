@@ -8,7 +8,7 @@
 mod admission;
 mod connection;
 mod connections;
-mod framing;
+pub(crate) mod framing;
 mod listen;
 mod stream;
 

@@ -10,6 +10,8 @@ mod credential;
 pub mod edge;
 mod error;
 mod exchange;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handlers;
 mod ids;
 mod metrics;

@@ -25,6 +25,8 @@ impl Platform {
         }
         let prepared = self.engine.prepare(&code, &deploy.manifest).await.map_err(refused)?;
         if deploy.dry_run {
+            // Under the lock: somebody may be publishing the same code at this moment.
+            let _one_at_a_time = self.management.lock().await;
             self.forget_unless_used(&code.cid).await;
             return Ok(Deployed { function: None, code: code.cid, changed: false, warnings: prepared.warnings });
         }
@@ -83,7 +85,7 @@ impl Platform {
         Ok(Deployed { function: view, code: code.cid, changed: true, warnings: prepared.warnings })
     }
 
-    /// Drops code that no version refers to any more. Whoever calls this after a change holds `management`.
+    /// Drops code that no version refers to any more. Whoever calls this holds `management`.
     pub(crate) async fn forget_unless_used(&self, code: &Cid) {
         if self.functions.load().referenced_code().contains(code) {
             return;

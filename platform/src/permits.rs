@@ -108,10 +108,11 @@ impl Permits {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// Returns when no call holds a place.
+    /// Returns when no call holds a place; from then on none gets one.
     pub(crate) async fn all_returned(&self) {
         let places = u32::try_from(self.node_places).unwrap_or(u32::MAX);
-        drop(self.node.acquire_many(places).await);
+        let _all = self.node.acquire_many(places).await;
+        self.node.close();
     }
 }
 

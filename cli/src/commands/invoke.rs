@@ -77,7 +77,8 @@ fn call_failure(name: &FunctionRef, answer: &Answer) -> Failure {
     if let Some(id) = answer.id() {
         failure.message.push_str(&format!("\nrequest id {id}"));
         if failure.exit == Exit::Failed && answer.status.as_u16() != 404 {
-            failure.hint = Some(format!("run `orama function logs {} --request-id {id}`", name.name));
+            // What was refused before it ran has no log; the gateway's own hint says what to do.
+            failure.hint.get_or_insert_with(|| format!("run `orama function logs {} --request-id {id}`", name.name));
         }
     }
     if answer.status.as_u16() == 404 {

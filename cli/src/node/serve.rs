@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use anyhow::{Context, anyhow};
-use backends::{DataFolder, FolderError};
+use anyhow::Context;
+use backends::DataFolder;
 use domain::{Namespace, Scope, Scopes};
 use engines::{WasmConfig, WasmEngine};
 use gateway::{Bound, EdgeConfig, Gateway, GatewayConfig};
@@ -24,7 +24,7 @@ pub fn serve(config: ServeConfig) -> anyhow::Result<()> {
     logging::start(&config.log);
     private_files();
     raise_descriptor_limit();
-    let folder = DataFolder::open(&config.data).map_err(explain)?;
+    let folder = DataFolder::open(&config.data)?;
     // For everything that is not the start of a request: records, slow calls, signals.
     let background = Builder::new_multi_thread()
         .worker_threads(2)
@@ -181,13 +181,6 @@ fn run_shard(
         // Calls with an idempotency key outlive their connection.
         closed.cancelled().await;
     });
-}
-
-fn explain(error: FolderError) -> anyhow::Error {
-    match &error {
-        FolderError::InUse { .. } => anyhow!("{error}; stop that server first, or choose another folder with --data"),
-        _ => error.into(),
-    }
 }
 
 /// Files that we make are for us alone.

@@ -4,13 +4,14 @@
 //! does not have is only a line in [`CALLS`]: it links, answers its failure value, and logs once that it is not available.
 
 mod guest;
-mod response;
+pub(super) mod response;
 
 use serde_json::json;
 use wasmtime::{Caller, FuncType, Linker, Val, ValType};
 
 use super::state::State;
 use domain::Level;
+pub(crate) use guest::ALLOCATING_MAX;
 use guest::{give, take, take_text};
 
 /// Three names, one table.

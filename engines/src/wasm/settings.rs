@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
 
+use super::abi::ALLOCATING_MAX;
+
 /// How often running guests are interrupted to look at their deadline and to let others run.
 pub const TICK: Duration = Duration::from_millis(10);
 /// With PAGEMAP_SCAN (Linux 6.7) pages of a finished instance are reset in place instead of being given back and faulted
@@ -36,7 +38,8 @@ pub fn for_running(instances_max: u32, memory_keep_resident_bytes: usize) -> Con
     pool.total_core_instances(instances_max)
         .total_memories(instances_max)
         .total_tables(instances_max.saturating_mul(TABLES_PER_MODULE_MAX))
-        .total_stacks(instances_max)
+        // A guest's allocator runs on a stack of its own, as deep as it may call back into us.
+        .total_stacks(instances_max.saturating_mul(1 + u32::from(ALLOCATING_MAX)))
         .max_core_instance_size(INSTANCE_BYTES_MAX)
         .max_memory_size(MEMORY_BYTES_MAX)
         .max_memories_per_module(1)

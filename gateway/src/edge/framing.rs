@@ -6,7 +6,7 @@
 
 use memchr::memchr;
 
-/// The longest start of a line that is looked at: the two names and a length fit well.
+/// The longest start of a line that is looked at, however it arrives: the two names and a length fit well.
 const LINE_BYTES_MAX: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(crate) struct Framing {
     state: State,
     /// The start of a line whose end has not arrived.
     line: Vec<u8>,
+    /// The last byte of that line, also when it is longer than what is kept.
+    last: u8,
     head: Head,
     heads_seen: u64,
 }
@@ -39,7 +41,7 @@ enum State {
     },
     ChunkEnd,
     Trailers,
-    /// What follows is not HTTP/1 as we know it; the parser will refuse it.
+    /// What follows is not HTTP/1 as we know it. The parser may think otherwise, so nothing behind this point is believed.
     Lost,
 }
 
@@ -62,7 +64,12 @@ impl Framing {
         }
     }
 
-    /// Follows `bytes`; returns the number of the first head among them (counted from 0) that is ambiguous.
+    /// The heads that have ended so far.
+    pub(crate) fn heads_seen(&self) -> u64 {
+        self.heads_seen
+    }
+
+    /// Follows `bytes`; returns the number of the first head (counted from 0) that is ambiguous, as all behind it are.
     pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> Option<u64> {
         let mut ambiguous = None;
         while !bytes.is_empty() {
@@ -92,24 +99,27 @@ impl Framing {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
+        self.last = bytes.last().copied().unwrap_or(self.last);
         let room = LINE_BYTES_MAX.saturating_sub(self.line.len());
         self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
     fn end_of_line(&mut self, bytes: &[u8]) -> Option<u64> {
         if self.line.is_empty() {
-            return self.line_read(bytes);
+            let start = &bytes[..bytes.len().min(LINE_BYTES_MAX)];
+            return self.line_read(start, bytes.ends_with(b"\r"));
         }
         self.keep(bytes);
         let line = std::mem::take(&mut self.line);
-        let ambiguous = self.line_read(&line);
+        let ambiguous = self.line_read(&line, self.last == b'\r');
         self.line = line;
         self.line.clear();
         ambiguous
     }
 
-    fn line_read(&mut self, line: &[u8]) -> Option<u64> {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+    fn line_read(&mut self, line: &[u8], ended_by_crlf: bool) -> Option<u64> {
+        let whole = line.len() < LINE_BYTES_MAX;
+        let line = if whole { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
         match self.state {
             State::Head if !line.is_empty() => {
                 self.head.line(line);
@@ -118,24 +128,35 @@ impl Framing {
             // Empty lines before a request line are skipped, as parsers do.
             State::Head if !self.head.begun => None,
             State::Head => self.head_ended(),
-            State::ChunkSize => {
-                self.state = match chunk_size(line) {
-                    None => State::Lost,
-                    Some(0) => State::Trailers,
-                    Some(left) => State::Chunk { left },
-                };
+            // A parser that reads on to the CR sees the end of this message elsewhere.
+            _ if !ended_by_crlf => self.lose(),
+            State::ChunkSize => self.chunk_begins(line),
+            State::ChunkEnd if line.is_empty() => {
+                self.state = State::ChunkSize;
                 None
             }
-            State::ChunkEnd => {
-                self.state = if line.is_empty() { State::ChunkSize } else { State::Lost };
-                None
-            }
+            State::ChunkEnd => self.lose(),
             State::Trailers if line.is_empty() => {
                 self.state = State::Head;
                 None
             }
             State::Trailers | State::Body { .. } | State::Chunk { .. } | State::Lost => None,
         }
+    }
+
+    fn chunk_begins(&mut self, line: &[u8]) -> Option<u64> {
+        self.state = match chunk_size(line) {
+            None => return self.lose(),
+            Some(0) => State::Trailers,
+            Some(left) => State::Chunk { left },
+        };
+        None
+    }
+
+    /// Every head that the parser finds from here on is ambiguous.
+    fn lose(&mut self) -> Option<u64> {
+        self.state = State::Lost;
+        Some(self.heads_seen)
     }
 
     fn head_ended(&mut self) -> Option<u64> {
@@ -191,8 +212,12 @@ fn decimal(text: &[u8]) -> Option<u64> {
     digits.then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten()
 }
 
+/// `None` also for so many digits that the line may have been cut among them.
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    if digits >= LINE_BYTES_MAX {
+        return None;
+    }
     let text = std::str::from_utf8(&line[..digits]).ok()?;
     u64::from_str_radix(text, 16).ok()
 }
@@ -244,6 +269,21 @@ mod tests {
             assert_eq!(follow(pipelined.as_bytes()).0, Some(number + 1), "{lines}");
         }
         assert_eq!(follow(b"POST / HTTP/1.1\r\ncontent-length: 14\r\n\r\ncontent-length: 2").0, None);
+    }
+
+    /// A parser takes `\n\n` in a trailer for a part of it, and any number of zeros before a size.
+    #[test]
+    fn nothing_is_believed_behind_a_chunk_that_can_be_read_in_two_ways() {
+        let head = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
+        let zeros = "0".repeat(LINE_BYTES_MAX);
+        let sizes = [format!("{zeros}3\r\nabc\r\n"), "3\nabc\r\n".to_owned(), "3\r\nabc\n".to_owned()];
+        let trailers = ["0\r\nt: 1\n\n", "0\r\n\n", "0\n\r\n"].map(str::to_owned);
+        for body in sizes.into_iter().chain(trailers) {
+            let hidden = "GET / HTTP/1.1\r\ncontent-length: 9\r\n\r\n";
+            assert_eq!(follow(format!("{head}{body}{hidden}").as_bytes()).0, Some(1), "{body:?}");
+        }
+        let long = format!("{head}3;{}\r\nabc\r\n0\r\nt: {}\r\n\r\n", "x".repeat(99), "y".repeat(99));
+        assert_eq!(follow(long.as_bytes()), (None, 1, Position::BetweenMessages));
     }
 
     #[test]

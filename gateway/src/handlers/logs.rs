@@ -156,7 +156,7 @@ fn parse_level(text: &str) -> Result<Level, Refusal> {
 }
 
 /// A time (RFC 3339), or how long ago: `90s`, `15m`, `2h`, `1d`.
-fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, Refusal> {
+pub(crate) fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, Refusal> {
     let refused =
         || Refusal::invalid("`since` must be a time such as 2026-11-21T10:00:00Z, or `90s`, `15m`, `2h`, `1d`");
     if let Ok(time) = text.parse::<Timestamp>() {

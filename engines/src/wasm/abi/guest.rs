@@ -6,7 +6,7 @@ use crate::wasm::memory;
 use crate::wasm::state::{State, Stop};
 
 /// Allocators that themselves ask for bytes: how deep before we answer nothing.
-const ALLOCATING_MAX: u8 = 8;
+pub(crate) const ALLOCATING_MAX: u8 = 8;
 /// The longest name, key or text argument, in bytes.
 const TEXT_BYTES_MAX: u32 = 64 << 10;
 

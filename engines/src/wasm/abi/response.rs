@@ -8,7 +8,7 @@ use wasmtime::{Caller, Linker};
 use super::guest::take;
 use crate::wasm::state::State;
 
-const HEADERS_MAX: usize = 64;
+pub(crate) const HEADERS_MAX: usize = 64;
 const HEADER_BYTES_MAX: u32 = 64 << 10;
 const BODY_BYTES_MAX: u32 = 8 << 20;
 
@@ -46,19 +46,21 @@ fn compose(
 }
 
 /// A JSON object of texts or lists of texts; nothing at all means no headers.
-fn parse_headers(json: &[u8]) -> Option<Vec<(Bytes, Bytes)>> {
+pub(crate) fn parse_headers(json: &[u8]) -> Option<Vec<(Bytes, Bytes)>> {
     if json.is_empty() {
         return Some(Vec::new());
     }
     let object: Map<String, Value> = serde_json::from_slice(json).ok()?;
     let mut headers = Vec::new();
     for (name, value) in object {
+        // Shared by all values of the name: copies of a long one for each would be many times what the guest wrote.
+        let name = Bytes::from(name);
         let values = match value {
             Value::String(text) => vec![text],
             Value::Array(items) => items.into_iter().map(text).collect::<Option<_>>()?,
             _ => return None,
         };
-        headers.extend(values.into_iter().map(|value| (Bytes::from(name.clone()), Bytes::from(value))));
+        headers.extend(values.into_iter().map(|value| (name.clone(), Bytes::from(value))));
     }
     (headers.len() <= HEADERS_MAX).then_some(headers)
 }

@@ -1,0 +1,68 @@
+//! The parsers of this crate, as the fuzz targets in `fuzz/` call them. Public only because those and the replay of their
+//! corpus stand outside of the crate; nothing else may use it.
+
+use domain::Timestamp;
+use domain::fuzzing::Target;
+use http::{HeaderMap, HeaderValue};
+
+use crate::edge::framing::{Framing, Position};
+use crate::handlers::logs::parse_since;
+use crate::{ids, query, reply};
+
+/// Every target of this crate.
+pub const TARGETS: &[Target] = &[("http_framing", http_framing), ("traceparent_and_since", traceparent_and_since)];
+
+/// A connection is read the same in whatever pieces it arrives.
+pub fn http_framing(data: &[u8]) {
+    let whole = follow(data, data.len().max(1));
+    for piece in [1, 2, 7] {
+        assert_eq!(follow(data, piece), whole, "in pieces of {piece}");
+    }
+}
+
+fn follow(data: &[u8], piece: usize) -> (Option<u64>, u64, Position) {
+    let mut framing = Framing::default();
+    let mut ambiguous = None;
+    for bytes in data.chunks(piece) {
+        ambiguous = ambiguous.or(framing.feed(bytes));
+    }
+    (ambiguous, framing.heads_seen(), framing.position())
+}
+
+/// What clients send to name a request or a time, as a header and as a query.
+pub fn traceparent_and_since(data: &[u8]) {
+    if let Ok(value) = HeaderValue::from_bytes(data) {
+        request_headers(&value);
+    }
+    let text = String::from_utf8_lossy(data);
+    query_parts(&text);
+    since(&text);
+    since(&query::value(Some(&text), "since").unwrap_or_default());
+}
+
+fn request_headers(value: &HeaderValue) {
+    let mut headers = HeaderMap::new();
+    headers.insert("traceparent", value.clone());
+    headers.insert("idempotency-key", value.clone());
+    headers.insert(reply::REQUEST_ID, value.clone());
+    assert!(ids::trace_id(&headers).is_none_or(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())));
+    assert!(ids::client_request_id(&headers).is_none_or(|id| (1..=128).contains(&id.len())));
+    if let Ok(Some(key)) = ids::idempotency_key(&headers) {
+        assert!((1..=255).contains(&key.len()));
+    }
+}
+
+fn query_parts(text: &str) {
+    assert!(query::segment(text).is_none_or(|decoded| decoded.len() <= text.len()));
+    query::switch(Some(text), "dry_run");
+    let kept = query::without(text, &["api_key"]);
+    assert!(kept.is_none_or(|kept| query::value(Some(&kept), "api_key").is_none()));
+}
+
+/// A time that is accepted can be written down and read again.
+fn since(text: &str) {
+    let now = Timestamp::from_second(1_800_000_000).expect("a time of this century");
+    if let Ok(time) = parse_since(text, now) {
+        assert_eq!(time.to_string().parse::<Timestamp>().ok(), Some(time));
+    }
+}

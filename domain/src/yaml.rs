@@ -36,7 +36,13 @@ pub fn parse(text: &str) -> Read<Node> {
 fn syntax_error(error: serde_saphyr::Error) -> InvalidYaml {
     let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
     let text = error.without_snippet().to_string();
-    let reason = text.lines().next().unwrap_or("not valid YAML").to_owned();
+    let first = text.lines().next().unwrap_or("not valid YAML");
+    // The library names the place and its own options; we say the place ourselves, and have no such option.
+    let reason = first.rsplit_once(" at line ").map_or(first, |(reason, _place)| reason);
+    let reason = match reason.strip_prefix("duplicate mapping key: ") {
+        Some(rest) => format!("the key `{}` stands twice", rest.split(", set ").next().unwrap_or(rest)),
+        None => reason.to_owned(),
+    };
     InvalidYaml { line, column, field: String::new(), reason }
 }
 

@@ -118,7 +118,8 @@ impl Platform {
 }
 
 pub(crate) fn unknown_version(function: &FunctionRef) -> Error {
-    Error::not_found(format!("function `{}` has no version `{function}`", function.name))
+    let number = function.version.map(|version| version.to_string()).unwrap_or_default();
+    Error::not_found(format!("function `{}` has no version {number}", function.name))
         .hint(format!("list the versions with `orama function versions {}`", function.name))
 }
 

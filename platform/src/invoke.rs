@@ -43,6 +43,9 @@ impl Platform {
 
     pub(crate) async fn invoke_now(&self, invoke: Invoke) -> Outcome {
         let started = self.clock.instant();
+        // Held until the record is handed over, between attempts too: a stop waits for it. Only a stop can refuse it, and then
+        // nobody is admitted either.
+        let _under_way = self.under_way.try_read();
         let result = match self.admit(&invoke) {
             Err(refused) => Err(refused),
             Ok(found) => self.run(&invoke, &found, started).await,

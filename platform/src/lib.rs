@@ -65,6 +65,8 @@ pub struct Platform {
     writer: RecordWriter,
     metrics: Arc<Metrics>,
     draining: AtomicBool,
+    /// Read by every call from its admission to its record; written by who waits for all of them.
+    under_way: tokio::sync::RwLock<()>,
     started_at: Timestamp,
     /// Tasks that live as long as the platform; aborted when it closes.
     tasks: std::sync::Mutex<JoinSet<()>>,
@@ -88,6 +90,7 @@ impl Platform {
             functions: ArcSwap::from_pointee(functions),
             management: Mutex::new(()),
             draining: AtomicBool::new(false),
+            under_way: tokio::sync::RwLock::default(),
             started_at: clock.now(),
             tasks: std::sync::Mutex::default(),
             config,
@@ -138,7 +141,7 @@ impl Platform {
     /// True when all calls finished in time.
     pub async fn close(&self, limit: Duration) -> bool {
         self.draining.store(true, Ordering::SeqCst);
-        let idle = tokio::time::timeout(limit, self.permits.all_returned()).await.is_ok();
+        let idle = tokio::time::timeout(limit, self.under_way.write()).await.is_ok();
         self.writer.close().await;
         self.tasks.lock().expect("no holder panics").abort_all();
         idle

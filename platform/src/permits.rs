@@ -107,13 +107,6 @@ impl Permits {
     pub(crate) fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
     }
-
-    /// Returns when no call holds a place; from then on none gets one.
-    pub(crate) async fn all_returned(&self) {
-        let places = u32::try_from(self.node_places).unwrap_or(u32::MAX);
-        let _all = self.node.acquire_many(places).await;
-        self.node.close();
-    }
 }
 
 fn busy(what: &str, wait: Duration) -> Error {

@@ -20,7 +20,7 @@ async fn each_deploy_is_a_version_and_the_newest_is_active() {
     assert_eq!(first.version.code, second.version.code);
     assert_eq!(node.answer("f", "hi").await, "hi");
     assert_eq!(node.answer("f@1", "old").await, "old");
-    assert_eq!(node.answer("f@9", "").await, "NOT_FOUND: function `f` has no version `f@9`");
+    assert_eq!(node.answer("f@9", "").await, "NOT_FOUND: function `f` has no version 9");
 }
 
 #[tokio::test]
@@ -318,4 +318,16 @@ async fn an_input_above_the_limit_is_refused() {
     let huge = "x".repeat((1 << 20) + 1);
     assert!(node.answer("f", &huge).await.starts_with("PAYLOAD_TOO_LARGE"));
     assert_eq!(node.answer("f", &huge[1..]).await.len(), 1 << 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_waits_for_a_call_between_two_attempts() {
+    let node = node().await;
+    node.deploy("name: f\nretry: {count: 1, delay: 9}", Script::Fail).await;
+    let mut running = std::pin::pin!(node.platform.invoke(node.call("f", "")));
+    // One second later the first attempt has failed and the second is eight seconds away.
+    assert!(tokio::time::timeout(Duration::from_secs(1), &mut running).await.is_err());
+    let (outcome, finished) = tokio::join!(running, node.platform.close(Duration::from_secs(60)));
+    assert!(finished && outcome.result.is_err());
+    assert_eq!(node.platform.metrics().records_written, 1);
 }

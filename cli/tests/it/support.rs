@@ -1,9 +1,10 @@
 //! A server of the real binary in a folder of its own, and the command line that drives it.
 
+mod guest;
 mod http;
 mod text;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -13,16 +14,20 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-pub use http::Http;
-pub use text::normalised;
+pub use guest::{compiled, fixture};
+pub use http::{FORM, Http, Reply, file_head, form};
+pub use text::{normalised, normalised_json};
 
 /// The binary under test.
 const ORAMA: &str = env!("CARGO_BIN_EXE_orama");
 /// How long anything that is waited for may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Server {
     home: TempDir,
+    data: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<(String, OsString)>,
     process: Option<Child>,
     address: String,
     admin_key: String,
@@ -61,27 +66,53 @@ impl Server {
 
     /// Starts with further arguments of `orama serve`.
     pub fn start_with<const COUNT: usize>(arguments: [&str; COUNT]) -> Self {
-        let home = tempfile::tempdir().expect("a folder");
-        fs::create_dir(home.path().join("work")).expect("a folder");
-        Self::start_in(home, &arguments)
+        let mut server = Self::prepared();
+        server.arguments = arguments.map(str::to_owned).to_vec();
+        server.restart();
+        server
     }
 
-    fn start_in(home: TempDir, arguments: &[&str]) -> Self {
-        let mut server = Self {
+    /// A server that is not started yet.
+    pub fn prepared() -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        fs::create_dir(home.path().join("work")).expect("a folder");
+        Self {
+            data: home.path().join("data"),
             home,
+            arguments: Vec::new(),
+            environment: Vec::new(),
             process: None,
             address: String::new(),
             admin_key: String::new(),
             stderr: None,
             expected_warnings: Vec::new(),
-        };
-        server.spawn(arguments);
-        server
+        }
     }
 
-    fn spawn(&mut self, arguments: &[&str]) {
+    /// From the next start on, the data folder is elsewhere.
+    pub fn keep_data_in(&mut self, folder: PathBuf) {
+        self.data = folder;
+    }
+
+    /// From the next start on, these variables are set.
+    pub fn set_environment<const COUNT: usize>(&mut self, variables: [(&str, &OsStr); COUNT]) {
+        self.environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    }
+
+    /// Starts a server that is stopped, on the folder it had.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        if let Err(said) = self.try_restart() {
+            panic!("{said}");
+        }
+    }
+
+    /// The error is what it said instead of starting.
+    pub fn try_restart(&mut self) -> Result<(), String> {
+        assert!(self.process.is_none(), "it is stopped");
         let mut command = isolated(self.home.path());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(self.data()).args(arguments);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(self.data()).args(&self.arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("the binary starts");
         self.stderr = Some(collect(process.stderr.take().expect("stderr is a pipe")));
@@ -92,11 +123,41 @@ impl Server {
         lines.read_line(&mut first).expect("stdout is readable");
         match first.trim_end().strip_prefix("listening on ") {
             Some(address) => self.address = address.to_owned(),
-            None => panic!("`orama serve` said {first:?}\n{}", self.stop_and_read_stderr()),
+            None => return Err(format!("`orama serve` said {first:?}\n{}", self.kill())),
         }
         // What else it prints must not block it.
         collect(lines);
         self.admin_key = fs::read_to_string(self.data().join("admin.key")).expect("a key").trim().to_owned();
+        Ok(())
+    }
+
+    /// Ends the server as kill -9 does, and returns its log.
+    pub fn kill(&mut self) -> String {
+        self.stop_and_read_stderr()
+    }
+
+    /// Asks the server to stop, as an operator or a supervisor does.
+    pub fn terminate(&self) {
+        let pid = rustix::process::Pid::from_raw(self.pid().cast_signed()).expect("a process has a number");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is ours");
+    }
+
+    /// Waits until the server has ended by itself; returns its exit code and its log.
+    #[track_caller]
+    pub fn ended(&mut self) -> (Option<i32>, String) {
+        let mut process = self.process.take().expect("the server runs");
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            match process.try_wait().expect("it is our child") {
+                Some(status) => break status,
+                None if Instant::now() > deadline => {
+                    self.process = Some(process);
+                    panic!("the server did not end");
+                }
+                None => std::thread::yield_now(),
+            }
+        };
+        (status.code(), self.stop_and_read_stderr())
     }
 
     /// The folder in which verbs run.
@@ -104,8 +165,13 @@ impl Server {
         self.home.path().join("work")
     }
 
+    /// Where settings and credentials of the verbs are.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     pub fn data(&self) -> PathBuf {
-        self.home.path().join("data")
+        self.data.clone()
     }
 
     /// `http://127.0.0.1:PORT`
@@ -136,6 +202,40 @@ impl Server {
         output.expect("the binary starts").into()
     }
 
+    /// Deploys a program under `name` with further fields of the upload; answers with the new version.
+    #[track_caller]
+    pub fn deploy<const COUNT: usize>(&self, name: &str, code: &[u8], fields: [(&str, &str); COUNT]) -> u64 {
+        let reply = self.http().deploy(name, code, &fields).expect("the server answers");
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        reply.json()["function"]["version"].as_u64().expect("a number")
+    }
+
+    /// The records of a function's calls, newest first, as soon as there are `count` of them.
+    #[track_caller]
+    pub fn records(&self, name: &str, count: usize) -> Vec<serde_json::Value> {
+        let path = format!("/v1/functions/{name}/logs?limit=500");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let document = self.http().get(&path).json();
+            let records = document["invocations"].as_array().expect("a list");
+            if records.len() >= count {
+                assert_eq!(records.len(), count, "each call has one record: {document}");
+                return records.clone();
+            }
+            assert!(Instant::now() < deadline, "{} of {count} records", records.len());
+        }
+    }
+
+    /// Returns as soon as so many calls are under way.
+    #[track_caller]
+    pub fn wait_for_running(&self, count: usize) {
+        let line = format!("orama_calls_running {count}");
+        let deadline = Instant::now() + PATIENCE;
+        while !self.http().get("/metrics").body.lines().any(|found| found == line) {
+            assert!(Instant::now() < deadline, "never {count} calls at once");
+        }
+    }
+
     /// A verb that is not started yet, for tests that talk to it while it runs.
     pub fn command(&self, folder: &Path) -> Command {
         let mut command = isolated(self.home.path());
@@ -161,9 +261,17 @@ impl Server {
     }
 
     /// A line of the server's log that may hold a warning although all is well.
-    #[expect(dead_code, reason = "for tests whose subject makes the server warn")]
     pub fn expect_warning(&mut self, part: &'static str) {
         self.expected_warnings.push(part);
+    }
+
+    /// A log has no warning that nobody expects.
+    #[track_caller]
+    pub fn assert_calm(&self, log: &str) {
+        let odd = |line: &&str| line.contains("WARN") || line.contains("ERROR");
+        let expected = |line: &&str| self.expected_warnings.iter().any(|part| line.contains(part));
+        let unexpected: Vec<&str> = log.lines().filter(odd).filter(|line| !expected(line)).collect();
+        assert!(unexpected.is_empty(), "the server warned:\n{}", unexpected.join("\n"));
     }
 
     fn stop_and_read_stderr(&mut self) -> String {
@@ -182,10 +290,7 @@ impl Drop for Server {
             eprintln!("the server's log:\n{stderr}");
             return;
         }
-        let odd = |line: &&str| line.contains("WARN") || line.contains("ERROR");
-        let expected = |line: &&str| self.expected_warnings.iter().any(|part| line.contains(part));
-        let unexpected: Vec<&str> = stderr.lines().filter(odd).filter(|line| !expected(line)).collect();
-        assert!(unexpected.is_empty(), "the server warned:\n{}", unexpected.join("\n"));
+        self.assert_calm(&stderr);
     }
 }
 
@@ -197,7 +302,8 @@ fn isolated(home: &Path) -> Command {
             command.env_remove(name);
         }
     }
-    command.env("XDG_CONFIG_HOME", home.join("config")).env("NO_COLOR", "1").current_dir(home);
+    command.env("XDG_CONFIG_HOME", home.join("config")).env("XDG_CACHE_HOME", home.join("cache"));
+    command.env("NO_COLOR", "1").current_dir(home);
     command
 }
 

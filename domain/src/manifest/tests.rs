@@ -127,13 +127,8 @@ fn an_unknown_key_names_the_nearest_known_one() {
 
 #[test]
 fn hostile_yaml_is_refused_and_not_expanded() {
-    check(
-        "name: hello\nname: other",
-        expect![
-            "refused: line 2, column 1: duplicate mapping key: name, set DuplicateKeyPolicy in Options if acceptable at line 2, column 1"
-        ],
-    );
-    check("name: [", expect!["refused: line 1, column 7: unclosed bracket '[' at line 1, column 7"]);
+    check("name: hello\nname: other", expect!["refused: line 2, column 1: the key `name` stands twice"]);
+    check("name: [", expect!["refused: line 1, column 7: unclosed bracket '['"]);
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
                 d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e,*e]";
     assert!(Manifest::parse(bomb).is_err());

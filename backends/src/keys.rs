@@ -28,6 +28,13 @@ pub fn open(folder: &Path) -> io::Result<FileKeys> {
     Ok(FileKeys { folder: folder.to_owned(), making: Mutex::new(()) })
 }
 
+impl FileKeys {
+    /// Was the key for `purpose` made before? What `node_key` would silently make anew can be asked for first.
+    pub fn has(&self, purpose: &str) -> bool {
+        self.folder.join(format!("{purpose}.key")).exists()
+    }
+}
+
 impl Keys for FileKeys {
     fn node_key(&self, purpose: &str) -> Result<NodeKey, KeysError> {
         check_purpose(purpose)?;

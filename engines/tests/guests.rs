@@ -292,6 +292,8 @@ async fn what_can_never_run_is_refused_with_the_fix() {
         ("(module (memory i64 1) (func (export \"_start\")))", ""),
         ("(module (memory 1) (memory 1) (func (export \"_start\")))", ""),
         ("(module (memory 1 2 shared) (func (export \"_start\")))", ""),
+        ("(module (table 10000000 funcref) %)", ""),
+        ("(module (memory (export \"memory\") 65536) (func (export \"_start\")))", ""),
     ];
     let mut seen = String::new();
     for (text, manifest) in cases {
@@ -304,7 +306,7 @@ async fn what_can_never_run_is_refused_with_the_fix() {
         VALIDATION_FAILED the module cannot be linked: incompatible import type for `env::get_env`: types incompatible: expected type `(func (param i64))`, found type `(func (param i32 i32) (result i64))` / the types of every host call are listed in docs/host-api.md
         VALIDATION_FAILED `env` has no function `memory` / the calls that a function may import are listed in docs/host-api.md
         VALIDATION_FAILED `wasi_snapshot_preview1` has no function `fd_fly` / the calls that a function may import are listed in docs/host-api.md
-        VALIDATION_FAILED module[wasi_unstable] not instantiated / import from `env` instead (or its aliases `host` and `orama`): `//go:wasmimport env fd_write`
+        VALIDATION_FAILED module[wasi_unstable] not instantiated / build for WASI preview 1 (`wasi_snapshot_preview1`), such as `--target wasm32-wasip1`
         VALIDATION_FAILED the module exports no `_start` / build a program with a `main`, not a library
         VALIDATION_FAILED `_start` has the type (i32) -> (), it must be () -> ()
         VALIDATION_FAILED the module exports no `_start`, but a `handle` / is it a reactor? then write `reactor: true` into function.yaml
@@ -313,6 +315,8 @@ async fn what_can_never_run_is_refused_with_the_fix() {
         VALIDATION_FAILED the module is not valid: memory64 must be enabled for 64-bit memories (at offset 0x15)
         VALIDATION_FAILED the module is not valid: multiple memories (at offset 0x14)
         VALIDATION_FAILED the module is not valid: threads must be enabled for shared memories (at offset 0x15)
+        VALIDATION_FAILED a table has 10000000 elements, the limit is 100000
+        VALIDATION_FAILED the module needs at least 4096 MB of memory, its limit is 64 MB / a function has at most 256 MB; build it to need less
     "#]].assert_eq(&seen);
 }
 

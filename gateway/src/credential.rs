@@ -9,15 +9,7 @@ use http::request::Parts;
 
 use crate::{Gateway, query};
 
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-
-/// Where the credential stood that told us who calls. A function that sees the request does not see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
-    ApiKeyHeader,
-    Authorization,
-    Query,
-}
+pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Who calls, as far as the credentials of a request tell.
 #[derive(Debug)]
@@ -26,21 +18,14 @@ pub(crate) enum Identity {
     Missing(Arc<Caller>),
     /// Something was presented, and nothing of it is valid.
     Invalid(Arc<Caller>),
-    Known(Arc<Caller>, Source),
+    Known(Arc<Caller>),
 }
 
 impl Identity {
     /// The caller; anonymous without a valid credential.
     pub(crate) fn caller(&self) -> &Arc<Caller> {
         match self {
-            Self::Missing(caller) | Self::Invalid(caller) | Self::Known(caller, _) => caller,
-        }
-    }
-
-    pub(crate) fn source(&self) -> Option<Source> {
-        match self {
-            Self::Known(_, source) => Some(*source),
-            Self::Missing(_) | Self::Invalid(_) => None,
+            Self::Missing(caller) | Self::Invalid(caller) | Self::Known(caller) => caller,
         }
     }
 }
@@ -48,14 +33,20 @@ impl Identity {
 /// The first valid credential of a request, in the order in which clients expect them to be tried.
 pub(crate) fn resolve(gateway: &Gateway, parts: &Parts) -> Identity {
     let mut presented = false;
-    for (source, token) in candidates(parts) {
+    for token in candidates(parts) {
         presented = true;
         if let Some(caller) = caller_of(gateway, &token) {
-            return Identity::Known(caller, source);
+            return Identity::Known(caller);
         }
     }
     let anonymous = gateway.anonymous.clone();
     if presented { Identity::Invalid(anonymous) } else { Identity::Missing(anonymous) }
+}
+
+/// Is this the value of a header or parameter that opens something here? A function must never see one, wherever it stands:
+/// many clients send the same key twice.
+pub(crate) fn is_ours(gateway: &Gateway, value: &str) -> bool {
+    caller_of(gateway, without_scheme(value)).is_some()
 }
 
 /// Who holds this token. One with exactly two dots is to be tried as a JWT first, once there are any; API keys have no dots.
@@ -63,13 +54,12 @@ fn caller_of(gateway: &Gateway, token: &str) -> Option<Arc<Caller>> {
     gateway.platform().caller_of_key(token)
 }
 
-fn candidates(parts: &Parts) -> impl Iterator<Item = (Source, Cow<'_, str>)> {
+fn candidates(parts: &Parts) -> impl Iterator<Item = Cow<'_, str>> {
     let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let api_key = text(API_KEY).map(|key| (Source::ApiKeyHeader, Cow::Borrowed(key.trim())));
-    let authorization = text(AUTHORIZATION).map(|value| (Source::Authorization, Cow::Borrowed(without_scheme(value))));
+    let api_key = text(API_KEY).map(|key| Cow::Borrowed(key.trim()));
+    let authorization = text(AUTHORIZATION).map(|value| Cow::Borrowed(without_scheme(value)));
     let query = ["api_key", "token"].into_iter().filter_map(|name| query::value(parts.uri.query(), name));
-    let all = api_key.into_iter().chain(authorization).chain(query.map(|token| (Source::Query, token)));
-    all.filter(|(_, token)| !token.is_empty())
+    api_key.into_iter().chain(authorization).chain(query).filter(|token| !token.is_empty())
 }
 
 /// `Bearer x`, `ApiKey x` and `x` all mean `x`; a scheme with nothing behind it means nothing.

@@ -56,7 +56,7 @@ impl Default for EdgeConfig {
             first_byte: Duration::from_secs(10),
             header: Duration::from_secs(10),
             body_idle: Duration::from_secs(15),
-            body_bytes_per_second_min: 1024,
+            body_bytes_per_second_min: 8 << 10,
             keep_alive: Duration::from_secs(60),
             write: Duration::from_secs(30),
             drain: Duration::from_secs(30),

@@ -1,14 +1,14 @@
 //! One request on its way through a handler.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use domain::{Caller, Error, ErrorCode, FunctionName, FunctionRef, InvalidName, Namespace, RequestId};
 use http::request::Parts;
 
 use crate::body::{BodyReader, RequestBody};
-use crate::credential::{Identity, Source};
+use crate::credential::Identity;
 use crate::edge::EdgeConfig;
 use crate::error::Refusal;
 use crate::query;
@@ -18,7 +18,6 @@ pub(crate) struct Exchange {
     pub(crate) parts: Parts,
     pub(crate) body: BodyReader,
     pub(crate) caller: Arc<Caller>,
-    pub(crate) credential_source: Option<Source>,
     pub(crate) request_id: RequestId,
     captures: Captures,
     peer: IpAddr,
@@ -35,8 +34,7 @@ impl Exchange {
         edge: &EdgeConfig,
     ) -> Self {
         let body = BodyReader::new(body, &parts.headers, edge);
-        let (caller, credential_source) = (identity.caller().clone(), identity.source());
-        Self { parts, body, caller, credential_source, request_id, captures, peer }
+        Self { parts, body, caller: identity.caller().clone(), request_id, captures, peer }
     }
 
     /// The `index`th variable part of the path, still encoded.
@@ -85,14 +83,10 @@ impl Exchange {
         self.caller.namespace.clone().ok_or_else(missing)
     }
 
-    /// Where the request comes from. Proxies are believed when they are ours: on this machine or in a private network.
-    pub(crate) fn client_address(&self) -> IpAddr {
-        let told = |name: &str| {
-            let value = self.parts.headers.get(name)?.to_str().ok()?;
-            value.split(',').next()?.trim().parse::<IpAddr>().ok()
-        };
-        let proxied = is_near(self.peer).then(|| told("x-real-ip").or_else(|| told("x-forwarded-for"))).flatten();
-        proxied.unwrap_or(self.peer).to_canonical()
+    /// Did a program of this machine send it, and not a proxy on behalf of somebody? A header can only take this away.
+    pub(crate) fn is_from_this_machine(&self) -> bool {
+        let forwarded = ["forwarded", "x-forwarded-for", "x-real-ip"];
+        self.peer.to_canonical().is_loopback() && !forwarded.iter().any(|name| self.parts.headers.contains_key(*name))
     }
 }
 
@@ -107,12 +101,4 @@ fn bad_name(invalid: InvalidName) -> Refusal {
 
 pub(crate) fn parse_namespace(text: &str) -> Result<Namespace, Refusal> {
     Namespace::parse(text).map_err(|invalid| Refusal::invalid(format!("the namespace is refused: {invalid}")))
-}
-
-fn is_near(address: IpAddr) -> bool {
-    let unique_local = |v6: Ipv6Addr| v6.segments()[0] & 0xfe00 == 0xfc00;
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private(),
-        IpAddr::V6(v6) => v6.is_loopback() || unique_local(v6),
-    }
 }

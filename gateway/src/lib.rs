@@ -22,6 +22,7 @@ mod routes;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{Caller, Error, ErrorCode, RequestId};
@@ -29,7 +30,7 @@ use futures_util::FutureExt;
 use http::request::Parts;
 use http::{Method, Request, header};
 use platform::Platform;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use error::{Answer, Refusal};
 use exchange::Exchange;
@@ -73,6 +74,11 @@ impl Default for GatewayConfig {
     }
 }
 
+/// Inputs of calls in memory at once, in KiB.
+const BODIES_KIB: usize = 256 << 10;
+/// The longest wait for room among them.
+const BODY_ROOM_WAIT: Duration = Duration::from_secs(10);
+
 /// The HTTP door of one node.
 pub struct Gateway {
     platform: Arc<Platform>,
@@ -81,6 +87,8 @@ pub struct Gateway {
     connections: edge::Connections,
     request_ids: RequestIds,
     uploads: Semaphore,
+    /// Room for the inputs of calls, in KiB: many connections together must not fill the memory.
+    bodies: Semaphore,
     anonymous: Arc<Caller>,
     openapi: Bytes,
 }
@@ -92,6 +100,7 @@ impl Gateway {
             connections: edge::Connections::new(&config.edge),
             request_ids: RequestIds::default(),
             uploads: Semaphore::new(config.uploads),
+            bodies: Semaphore::new(BODIES_KIB),
             anonymous: Arc::new(Caller::anonymous()),
             openapi: routes::openapi(&config.build.version),
             platform,
@@ -119,6 +128,17 @@ impl Gateway {
             reply::without_body(&mut reply);
         }
         reply
+    }
+
+    /// Waits for room for a body of the declared size, or of the largest when none is declared.
+    pub(crate) async fn body_room(&self, declared: Option<u64>, limit: usize) -> Result<SemaphorePermit<'_>, Error> {
+        let bytes = declared.map_or(limit, |declared| limit.min(usize::try_from(declared).unwrap_or(limit)));
+        let kib = u32::try_from(bytes.div_ceil(1024).min(BODIES_KIB)).unwrap_or(u32::MAX);
+        match tokio::time::timeout(BODY_ROOM_WAIT, self.bodies.acquire_many(kib)).await {
+            Ok(room) => Ok(room.expect("the semaphore is never closed")),
+            Err(_) => Err(Error::new(ErrorCode::RateLimited, "too many large requests at once; try again")
+                .retry_after(Duration::from_secs(1))),
+        }
     }
 
     /// The reply to a request that the edge refused before anybody looked at its route.

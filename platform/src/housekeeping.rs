@@ -9,7 +9,7 @@ use crate::Platform;
 use crate::idempotency::REPLY_LIFETIME;
 use crate::registry::Functions;
 
-const INTERVAL: Duration = Duration::from_secs(600);
+const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Deletes code that no version refers to: what a crash between storing and publishing leaves.
 pub(crate) async fn sweep_code(functions: &Functions, storage: &dyn Storage) -> Result<(), StorageError> {

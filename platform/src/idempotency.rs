@@ -12,6 +12,8 @@ use ports::{Claim, Claimed, StoredOutcome};
 use crate::api::{Invoke, Outcome, Success};
 use crate::{Platform, internal};
 
+/// The largest reply that is kept, in bytes. A call with a larger one is not run again either.
+const REPLY_BYTES_MAX: usize = 1 << 20;
 /// How long an outcome is kept.
 pub(crate) const REPLY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -26,6 +28,11 @@ impl Platform {
             replayed: false,
         };
         invoke.idempotency_key = None;
+        if invoke.caller.is_anonymous() {
+            return failed(Error::invalid(
+                "`Idempotency-Key` needs a credential: replies are kept for whoever asked, and nobody is known here",
+            ));
+        }
         let claim = self.claim_of(&invoke, key);
         match self.registry.claim_reply(claim.clone()).await {
             Err(cause) => failed(internal("claim an idempotency key", cause)),
@@ -88,12 +95,20 @@ fn caller_id(invoke: &Invoke) -> String {
 fn stored(outcome: &Outcome) -> Option<StoredOutcome> {
     let ran = [ErrorCode::FunctionExecutionFailed, ErrorCode::Timeout];
     let (head, body, error) = match &outcome.result {
+        Ok(Success { body, .. }) if body.len() > REPLY_BYTES_MAX => {
+            (None, bytes::Bytes::new(), Some(too_large_to_keep()))
+        }
         Ok(Success { head, body }) => (head.clone(), body.clone(), None),
         Err(error) if ran.contains(&error.code) => (None, bytes::Bytes::new(), Some(error.clone())),
         Err(_) => return None,
     };
     let duration_ms = outcome.duration.as_millis() as u64;
     Some(StoredOutcome { request_id: outcome.request_id.clone(), head, body, error, duration_ms })
+}
+
+fn too_large_to_keep() -> Error {
+    let message = "the call with this `Idempotency-Key` ran, but its reply was larger than 1 MiB and was not kept";
+    Error::new(ErrorCode::ResultTooLarge, message)
 }
 
 fn replay(stored: StoredOutcome) -> Outcome {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use domain::{Attempt, Error, ErrorCode, FunctionRef, LogLine, Namespace, Record, Status, Timestamp, Usage};
+use domain::{Attempt, Caller, Error, ErrorCode, FunctionRef, LogLine, Namespace, Record, Status, Timestamp, Usage};
 use ports::{Call, CallContext, Ended, Failed, Reply};
 
 use crate::Platform;
@@ -41,6 +41,15 @@ impl Platform {
         live.is_some_and(|live| live.version.manifest.http)
     }
 
+    /// Would this call be let in? For who must know before reading its input; [`Platform::invoke`] asks again.
+    pub fn may_call(&self, namespace: &Namespace, function: &FunctionRef, caller: &Caller) -> Result<(), Error> {
+        let admitted = self.find_callable(namespace, function, caller).map(drop);
+        if admitted.is_err() {
+            self.metrics.refused();
+        }
+        admitted
+    }
+
     pub(crate) async fn invoke_now(&self, invoke: Invoke) -> Outcome {
         let started = self.clock.instant();
         // Held until the record is handed over, between attempts too: a stop waits for it. Only a stop can refuse it, and then
@@ -55,33 +64,38 @@ impl Platform {
     }
 
     fn admit(&self, invoke: &Invoke) -> Result<Found, Error> {
-        let admitted = self.find_callable(invoke);
+        let admitted = self
+            .check_input(invoke)
+            .and_then(|()| self.find_callable(&invoke.namespace, &invoke.function, &invoke.caller));
         if admitted.is_err() {
             self.metrics.refused();
         }
         admitted
     }
 
-    fn find_callable(&self, invoke: &Invoke) -> Result<Found, Error> {
+    fn check_input(&self, invoke: &Invoke) -> Result<(), Error> {
+        let (size, limit) = (invoke.input.len(), self.config.limits.input_bytes_max);
+        match size > limit {
+            true => {
+                Err(Error::new(ErrorCode::PayloadTooLarge, format!("the body is {size} bytes, the limit is {limit}")))
+            }
+            false => Ok(()),
+        }
+    }
+
+    fn find_callable(&self, namespace: &Namespace, wanted: &FunctionRef, caller: &Caller) -> Result<Found, Error> {
         if self.draining.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(Error::new(ErrorCode::ServiceUnavailable, "the server is shutting down"));
         }
-        let limit = self.config.limits.input_bytes_max;
-        if invoke.input.len() > limit {
-            let size = invoke.input.len();
-            return Err(Error::new(
-                ErrorCode::PayloadTooLarge,
-                format!("the body is {size} bytes, the limit is {limit}"),
-            ));
-        }
-        let name = &invoke.function.name;
+        let name = &wanted.name;
         let functions = self.functions.load();
         let (tenant, function) =
-            functions.find_with_tenant(&invoke.namespace, name).ok_or_else(|| unknown_function(name.as_str()))?;
-        let wanted = invoke.function.version.unwrap_or(function.state.active);
-        let live = function.versions.get(&wanted);
-        authorise::call(&invoke.caller, &live.unwrap_or(function.active()).version)?;
-        let live = live.ok_or_else(|| unknown_version(&invoke.function))?;
+            functions.find_with_tenant(namespace, name).ok_or_else(|| unknown_function(name.as_str()))?;
+        // The active version first: who makes a function private closes its older versions, too.
+        authorise::call(caller, &function.active().version)?;
+        let live = function.versions.get(&wanted.version.unwrap_or(function.state.active));
+        let live = live.ok_or_else(|| unknown_version(wanted))?;
+        authorise::call(caller, &live.version)?;
         if !function.state.enabled {
             let hint = format!("switch it on with `orama function enable {name}`");
             return Err(Error::new(ErrorCode::FunctionUnavailable, format!("function `{name}` is disabled")).hint(hint));

@@ -331,3 +331,33 @@ async fn closing_waits_for_a_call_between_two_attempts() {
     assert!(finished && outcome.result.is_err());
     assert_eq!(node.platform.metrics().records_written, 1);
 }
+
+#[tokio::test]
+async fn making_a_function_private_closes_its_older_versions_too() {
+    let node = node().await;
+    node.deploy("name: f\npublic: true", Script::Echo).await;
+    node.deploy("name: f", Script::Echo).await;
+    let nobody = |function| platform::Invoke { caller: Arc::new(Caller::anonymous()), ..node.call(function, "") };
+    for function in ["f", "f@1"] {
+        let refused = node.platform.invoke(nobody(function)).await.result.expect_err("private now");
+        assert_eq!(refused.code, ErrorCode::Unauthorized, "{function}");
+    }
+    node.deploy("name: f\npublic: true", Script::Echo).await;
+    let private = node.platform.invoke(nobody("f@2")).await.result.expect_err("version 2 was never public");
+    assert_eq!(private.code, ErrorCode::Unauthorized);
+    assert!(node.platform.invoke(nobody("f@1")).await.result.is_ok());
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_for_those_who_are_known_and_keeps_no_large_reply() {
+    let node = node().await;
+    node.deploy("name: f\npublic: true", Script::Echo).await;
+    let keyed = |input: &str| platform::Invoke { idempotency_key: Some("k".into()), ..node.call("f", input) };
+    let nobody = platform::Invoke { caller: Arc::new(Caller::anonymous()), ..keyed("a") };
+    assert_eq!(
+        node.platform.invoke(nobody).await.result.expect_err("nobody is known").code,
+        ErrorCode::ValidationFailed
+    );
+    assert!(node.platform.invoke(keyed(&"x".repeat(1 << 20))).await.result.is_ok());
+    assert!(node.platform.invoke(keyed(&"x".repeat(1 << 20))).await.replayed);
+}

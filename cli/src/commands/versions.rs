@@ -17,16 +17,15 @@ pub struct Args {
 
 pub fn run(args: &Args, shared: &Shared) -> Outcome {
     let document = connect(shared)?.get(&format!("/v1/functions/{}/versions", args.name), &[])?;
-    if shared.json {
-        screen::json(&document);
-        return Ok(());
-    }
     let versions = gateway::read::<Versions>(&document)?.versions;
     if versions.is_empty() {
         return Err(Failure::failed(format!("there is no function `{}`", args.name))
             .hint("run `orama function list` to see what there is"));
     }
-    screen::data(render(&versions).as_bytes());
+    match shared.json {
+        true => screen::json(&document),
+        false => screen::data(render(&versions).as_bytes()),
+    }
     Ok(())
 }
 

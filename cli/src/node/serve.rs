@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use backends::DataFolder;
 use domain::{Namespace, Scope, Scopes};
 use engines::{WasmConfig, WasmEngine};
@@ -33,18 +34,19 @@ pub fn serve(config: ServeConfig) -> anyhow::Result<()> {
         .build()
         .context("start a runtime")?;
     let result = background.block_on(serve_in(&config, &folder, background.handle()));
-    background.shutdown_timeout(std::time::Duration::from_secs(1));
+    background.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
 async fn serve_in(config: &ServeConfig, folder: &DataFolder, background: &Handle) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen()?;
     let platform = open_platform(config, folder, background).await?;
-    let first_key = first_key(&platform, folder).await?;
-    let gateway = Gateway::new(platform.clone(), gateway_config(config));
     let shards =
         config.engine.shards.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()));
     let bound = gateway::bind(config.listen, shards).with_context(|| format!("listen on {}", config.listen))?;
+    // Only a server that can listen makes its key: the key is told and stored once.
+    let first_key = first_key(&platform, folder).await?;
+    let gateway = Gateway::new(platform.clone(), gateway_config(config));
     announce(bound.address, folder, first_key.as_deref());
 
     let stop = CancellationToken::new();
@@ -71,6 +73,12 @@ async fn open_platform(
     background: &Handle,
 ) -> anyhow::Result<Arc<Platform>> {
     let keys = backends::keys::open(&folder.keys()).context("open the node's keys")?;
+    // Made before the registry exists. Made anew beside an old one, it would silently close every API key.
+    if folder.system_db().exists() && !keys.has("api-keys") {
+        let path = folder.keys().join("api-keys.key");
+        bail!("`{}` is missing, and no API key is valid without it; restore it from a backup", path.display());
+    }
+    keys.node_key("api-keys").context("open the key of API keys")?;
     let storage = Arc::new(backends::storage::open(&folder.code()).context("open the code storage")?);
     let registry = backends::registry::open(&folder.system_db()).await.context("open the registry")?;
     let records = backends::records::open(&folder.logs_db()).await.context("open the log")?;
@@ -107,7 +115,8 @@ fn platform_config(config: &ServeConfig) -> platform::Config {
 
 fn gateway_config(config: &ServeConfig) -> GatewayConfig {
     let edge = EdgeConfig {
-        drain: config.drain,
+        // A little longer than calls have, so that what runs too long is ended as a call, and said to be one.
+        drain: config.drain + Duration::from_secs(1),
         connections_max: config.limits.connections_max,
         connections_per_address_max: config.limits.connections_per_address_max,
         ..EdgeConfig::default()

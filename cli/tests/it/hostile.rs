@@ -291,7 +291,7 @@ fn what_is_no_function_is_refused_at_deploy_with_the_fix() {
         hint: build a program with a `main`, not a library
         unknown_import, exit code 1
         error: module[wasi_snapshot_preview2] not instantiated (VALIDATION_FAILED)
-        hint: import from `env` instead (or its aliases `host` and `orama`): `//go:wasmimport env run`
+        hint: build for WASI preview 1 (`wasi_snapshot_preview1`), such as `--target wasm32-wasip1`
         large, exit code 1
         error: the module needs at least 125 MB of memory, its limit is 64 MB (VALIDATION_FAILED)
         hint: set `memory: 125` in function.yaml (at most 256)

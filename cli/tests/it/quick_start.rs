@@ -4,7 +4,7 @@ use std::fs;
 
 use expect_test::expect;
 
-use crate::support::{Server, normalised};
+use crate::support::{Server, fixture, normalised};
 
 #[test]
 fn six_commands_make_deploy_call_and_look_after_a_function() {
@@ -142,6 +142,7 @@ fn settings_of_a_file_hold() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), "limits:\n  input_bytes_max: 10\n").expect("written");
     let server = Server::start_with(["--config", file.path().to_str().expect("a plain path")]);
+    server.deploy("any", &fixture("echo"), [("is_public", "true")]);
     let reply = server.http().post("/v1/invoke/default/any", b"{\"more\": \"than ten bytes\"}");
     assert_eq!(reply.status, 413);
     assert_eq!(reply.json()["code"], "PAYLOAD_TOO_LARGE");

@@ -286,7 +286,12 @@ fn check_memory(needed: u64, manifest: &Manifest) -> Result<(), Error> {
     }
     let megabytes = needed.div_ceil(1 << 20);
     let message = format!("the module needs at least {megabytes} MB of memory, its limit is {} MB", manifest.memory_mb);
-    Err(Error::invalid(message).hint(format!("set `memory: {megabytes}` in function.yaml (at most 256)")))
+    let most = domain::LIMITS.memory_mb.1;
+    let hint = match megabytes <= most {
+        true => format!("set `memory: {megabytes}` in function.yaml (at most {most})"),
+        false => format!("a function has at most {most} MB; build it to need less"),
+    };
+    Err(Error::invalid(message).hint(hint))
 }
 
 fn copy_into(file: &mut File, hasher: &mut blake3::Hasher) -> std::io::Result<()> {

@@ -6,7 +6,7 @@
 use domain::{Error, ErrorCode};
 use wasmparser::{Operator, Parser, Payload, TypeRef};
 
-use super::{abi, wasi};
+use super::{abi, settings, wasi};
 
 /// Loop depth times locals of one function; at this bound the compiler needs less than a second.
 const LOOPS_TIMES_LOCALS_MAX: u64 = 25_000;
@@ -40,6 +40,7 @@ pub(crate) fn outline(bytes: &[u8]) -> Result<Outline, Error> {
                     outline.memory_bytes_min = memory.initial.saturating_mul(PAGE_BYTES);
                 }
             }
+            Payload::TableSection(tables) => check_tables(tables)?,
             Payload::ExportSection(exports) => {
                 for export in exports {
                     outline.exports.push(export.map_err(malformed)?.name.to_owned());
@@ -117,11 +118,29 @@ fn check_header(bytes: &[u8]) -> Result<(), Error> {
     Err(Error::invalid(format!("the file {what}: it must start with `\\0asm` and version 1")).hint(hint))
 }
 
+fn check_tables(tables: wasmparser::TableSectionReader<'_>) -> Result<(), Error> {
+    let (count, most) = (tables.count(), settings::TABLES_PER_MODULE_MAX);
+    if count > most {
+        return Err(Error::invalid(format!("the module has {count} tables, the limit is {most}")));
+    }
+    for table in tables {
+        let (elements, most) = (table.map_err(malformed)?.ty.initial, settings::TABLE_ELEMENTS_MAX as u64);
+        if elements > most {
+            return Err(Error::invalid(format!("a table has {elements} elements, the limit is {most}")));
+        }
+    }
+    Ok(())
+}
+
 /// Imports are known by name here; their types are checked when the module is linked.
 fn check_import(module: &str, name: &str, ty: &TypeRef) -> Result<(), Error> {
     let shown = |text: &str| text.chars().take(60).collect::<String>().escape_debug().to_string();
     let hosts = abi::MODULES.contains(&module);
     if !hosts && module != wasi::MODULE {
+        if module.starts_with("wasi_") {
+            let hint = format!("build for WASI preview 1 (`{}`), such as `--target wasm32-wasip1`", wasi::MODULE);
+            return Err(Error::invalid(format!("module[{}] not instantiated", shown(module))).hint(hint));
+        }
         let hint = format!(
             "import from `env` instead (or its aliases `host` and `orama`): `//go:wasmimport env {}`",
             shown(name)

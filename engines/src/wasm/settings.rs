@@ -18,8 +18,8 @@ pub const COMPILE_CPU_SECONDS: u64 = 10;
 /// Slots that keep their pages while unused. Each may hold [`MEMORY_KEEP_RESIDENT_BYTES`], so this bounds idle memory.
 const WARM_SLOTS: u32 = 32;
 const TABLE_KEEP_RESIDENT_BYTES: usize = 64 << 10;
-const TABLE_ELEMENTS_MAX: usize = 100_000;
-const TABLES_PER_MODULE_MAX: u32 = 4;
+pub(crate) const TABLE_ELEMENTS_MAX: usize = 100_000;
+pub(crate) const TABLES_PER_MODULE_MAX: u32 = 4;
 /// Bookkeeping of one instance; Go modules have thousands of functions and globals.
 const INSTANCE_BYTES_MAX: usize = 4 << 20;
 const WASM_STACK_BYTES: usize = 1 << 20;

@@ -21,7 +21,7 @@ use crate::reply;
 use form::Upload;
 
 /// The longest wait for a place among the uploads.
-const UPLOAD_WAIT: Duration = Duration::from_secs(10);
+const UPLOAD_WAIT: Duration = Duration::from_secs(60);
 /// The largest JSON body, which is never a valid deploy: it is read only to say what is missing.
 const JSON_BYTES_MAX: usize = 1 << 20;
 

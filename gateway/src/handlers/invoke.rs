@@ -12,7 +12,7 @@ use http_body_util::Full;
 use platform::{Invoke, Outcome, Success};
 use serde::Serialize;
 
-use crate::credential::Source;
+use crate::credential;
 use crate::error::{Answer, Refusal};
 use crate::exchange::{Exchange, parse_namespace};
 use crate::reply::{self, Reply};
@@ -45,12 +45,16 @@ impl Form {
 pub(crate) async fn invoke(gateway: &Gateway, exchange: Exchange, form: Form) -> Answer {
     let (namespace, function) = target(&exchange, form)?;
     let http = if gateway.platform.wants_http(&namespace, &function) {
-        Some(Arc::new(head_of(&exchange, form)))
+        Some(Arc::new(head_of(gateway, &exchange, form)))
     } else if let Some(answer) = not_a_plain_call(&exchange, form) {
         return answer;
     } else {
         None
     };
+    // Before the body is read: who may not call shall not fill our memory.
+    gateway.platform.may_call(&namespace, &function, &exchange.caller)?;
+    let limit = gateway.platform.config().limits.input_bytes_max;
+    let _room = gateway.body_room(exchange.body.declared(), limit).await?;
     let invoke = Invoke {
         request_id: exchange.request_id,
         namespace,
@@ -61,7 +65,7 @@ pub(crate) async fn invoke(gateway: &Gateway, exchange: Exchange, form: Form) ->
         client_request_id: ids::client_request_id(&exchange.parts.headers),
         trace_id: ids::trace_id(&exchange.parts.headers),
         idempotency_key: ids::idempotency_key(&exchange.parts.headers)?,
-        input: exchange.body.read_all(gateway.platform.config().limits.input_bytes_max).await?,
+        input: exchange.body.read_all(limit).await?,
     };
     answer(gateway.platform.invoke(invoke).await)
 }
@@ -100,32 +104,28 @@ fn not_a_plain_call(exchange: &Exchange, form: Form) -> Option<Answer> {
     }
 }
 
-/// The request as the function may see it: relative to its own root, and without the credential that was ours to read.
-fn head_of(exchange: &Exchange, form: Form) -> HttpHead {
-    let consumed = match exchange.credential_source {
-        Some(Source::ApiKeyHeader) => Some("x-api-key"),
-        Some(Source::Authorization) => Some("authorization"),
-        Some(Source::Query) | None => None,
+/// The request as the function may see it: relative to its own root, and without credentials that are ours to read.
+fn head_of(gateway: &Gateway, exchange: &Exchange, form: Form) -> HttpHead {
+    let ours = |name: &HeaderName, value: &HeaderValue| {
+        (*name == credential::API_KEY || *name == header::AUTHORIZATION)
+            && value.to_str().is_ok_and(|value| credential::is_ours(gateway, value))
     };
-    let passes = |name: &str| Some(name) != consumed && !name.starts_with("x-internal-");
-    let headers = exchange.parts.headers.iter().filter(|(name, _)| passes(name.as_str()));
+    let passes = |name: &HeaderName, value| !ours(name, value) && !name.as_str().starts_with("x-internal-");
+    let headers = exchange.parts.headers.iter().filter(|(name, value)| passes(name, value));
     let header = |(name, value): (&HeaderName, &HeaderValue)| {
         (Bytes::copy_from_slice(name.as_str().as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
     };
     HttpHead {
         method: exchange.parts.method.as_str().to_owned(),
-        target: target_of(exchange, form),
+        target: target_of(gateway, exchange, form),
         headers: headers.map(header).collect(),
     }
 }
 
-fn target_of(exchange: &Exchange, form: Form) -> String {
+fn target_of(gateway: &Gateway, exchange: &Exchange, form: Form) -> String {
     let path = form.path_capture().map_or("", |index| exchange.raw_capture(index));
-    let query = exchange.parts.uri.query().and_then(|all| match exchange.credential_source {
-        Some(Source::Query) => query::without(all, &["api_key", "token"]),
-        _ => Some(all.to_owned()),
-    });
-    match query {
+    let ours = |name: &str, value: &str| ["api_key", "token"].contains(&name) && credential::is_ours(gateway, value);
+    match exchange.parts.uri.query().and_then(|all| query::without(all, ours)) {
         Some(query) => format!("/{path}?{query}"),
         None => format!("/{path}"),
     }

@@ -102,7 +102,7 @@ fn scope_names(scopes: &Scopes) -> Vec<&'static str> {
 }
 
 pub(crate) async fn metrics(gateway: Arc<Gateway>, exchange: Exchange) -> Answer {
-    let allowed = exchange.client_address().is_loopback() || exchange.caller.scopes.allow(Scope::Operator);
+    let allowed = exchange.is_from_this_machine() || exchange.caller.scopes.allow(Scope::Operator);
     if !allowed {
         let code = if exchange.caller.is_anonymous() { ErrorCode::Unauthorized } else { ErrorCode::Forbidden };
         return Err(Error::new(code, "metrics are for operators, and for this machine itself").into());

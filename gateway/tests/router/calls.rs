@@ -213,6 +213,19 @@ async fn a_function_that_speaks_http_sees_the_request_but_not_our_credential() {
 }
 
 #[tokio::test]
+async fn no_copy_of_a_key_reaches_a_function_and_what_is_its_own_does() {
+    let house = House::open().await;
+    house.deploy("site", HEAD, &[("http", "true"), ("is_public", "true")]).await;
+    let path = format!("/v1/invoke/default/site?token={0}&api_key={0}&q=a", house.invoker);
+    let twice = with_header(request(Method::GET, &path, ""), "x-api-key", &house.invoker);
+    let seen = house.send(with_header(twice, "authorization", &format!("Bearer {}", house.admin))).await;
+    assert!(String::from_utf8_lossy(&seen.body).contains("GET /?q=a []"), "{seen:?}");
+    let own = with_header(request(Method::GET, "/v1/invoke/default/site?token=t", ""), "authorization", "Basic dTpw");
+    let seen = house.send(own).await;
+    assert!(String::from_utf8_lossy(&seen.body).contains("token=t [(b\\\"authorization\\\""), "{seen:?}");
+}
+
+#[tokio::test]
 async fn a_composed_reply_is_replayed_without_the_headers_that_are_ours() {
     let house = House::open().await;
     house.deploy("raw", RAW, &[("raw_http_response", "true"), ("is_public", "true")]).await;
@@ -267,9 +280,11 @@ async fn failures_keep_the_envelope_and_a_panic_is_one_of_them() {
 #[tokio::test]
 async fn the_same_idempotency_key_runs_once() {
     let house = house().await;
-    let call = |key: &str, body: &'static str| {
+    let nobody = |key: &str, body: &'static str| {
         with_header(request(Method::POST, "/v1/invoke/default/echo", body), "idempotency-key", key)
     };
+    let call = |key: &str, body: &'static str| with_header(nobody(key, body), "x-api-key", &house.invoker);
+    assert_eq!(house.send(nobody("k1", "{1")).await.code(), "VALIDATION_FAILED");
     let first = house.send(call("k1", "{1")).await;
     let again = house.send(call("k1", "{1")).await;
     assert_eq!(first.header("x-request-id"), again.header("x-request-id"));

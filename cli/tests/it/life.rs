@@ -228,6 +228,24 @@ fn a_port_in_use_is_one_clear_line() {
         error: listen on ADDRESS: Address already in use (os error 98)
     "#]],
     );
+    // No key was made that nobody was told of: the first start that succeeds makes it.
+    let data = server.folder().join("elsewhere");
+    assert!(data.is_dir() && !data.join("admin.key").exists());
+}
+
+#[test]
+fn a_lost_key_of_api_keys_is_not_made_anew_beside_an_old_registry() {
+    let mut server = Server::start();
+    server.kill();
+    let key = server.data().join("keys/api-keys.key");
+    let kept = fs::read(&key).expect("it was made");
+    fs::remove_file(&key).expect("removed");
+    let said = server.try_restart().expect_err("it does not start");
+    assert!(said.contains("no API key is valid without it; restore it from a backup"), "{said}");
+    assert!(!key.exists(), "nothing was made in its place");
+    fs::write(&key, kept).expect("restored");
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).expect("changed");
+    server.restart();
 }
 
 #[test]

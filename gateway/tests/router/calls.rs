@@ -138,6 +138,17 @@ async fn the_namespace_is_found_in_four_places() {
 }
 
 #[tokio::test]
+async fn who_may_not_call_is_refused_before_the_body_is_read() {
+    let house = House::open().await;
+    house.deploy("private", HEAD, &[]).await;
+    // Were the body read first, its size would be the refusal.
+    for (function, status) in [("private", 401), ("missing", 404)] {
+        let path = format!("/v1/invoke/default/{function}");
+        assert_eq!(house.nobody(Method::POST, &path, vec![b'['; (1 << 20) + 1]).await.status, status, "{function}");
+    }
+}
+
+#[tokio::test]
 async fn input_over_the_limit_is_refused_and_never_cut() {
     let house = house().await;
     let most = 1 << 20;

@@ -18,10 +18,12 @@ pub enum Scope {
     Deploy,
     /// Call private functions.
     Invoke,
+    /// Use the namespace's database, cache, storage and outbound HTTP from outside a function.
+    Data,
 }
 
 impl Scope {
-    pub const ALL: [Scope; 4] = [Scope::Operator, Scope::Admin, Scope::Deploy, Scope::Invoke];
+    pub const ALL: [Scope; 5] = [Scope::Operator, Scope::Admin, Scope::Deploy, Scope::Invoke, Scope::Data];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -29,6 +31,7 @@ impl Scope {
             Scope::Admin => "admin",
             Scope::Deploy => "deploy",
             Scope::Invoke => "invoke",
+            Scope::Data => "data",
         }
     }
 
@@ -67,6 +70,8 @@ pub enum Credential {
     None,
     /// An API key; the id is not secret.
     Key { id: String },
+    /// An access token; `session` is the family of refresh tokens, or the key, that it was made from.
+    Token { session: String },
     /// The platform itself: a schedule, a topic, another function without a caller of its own.
     Platform,
 }
@@ -97,6 +102,12 @@ impl Caller {
 
     pub fn key(id: impl Into<String>, namespace: Namespace, scopes: Scopes) -> Self {
         Self { credential: Credential::Key { id: id.into() }, namespace: Some(namespace), scopes, ..Self::anonymous() }
+    }
+
+    /// As a function of `namespace` sees this caller: who is at home elsewhere is nobody here, so that no namespace can make
+    /// up claims for another.
+    pub fn is_foreign_to(&self, namespace: &Namespace) -> bool {
+        self.namespace.as_ref().is_some_and(|home| home != namespace) && !self.scopes.allow(Scope::Operator)
     }
 
     pub fn is_anonymous(&self) -> bool {

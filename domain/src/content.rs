@@ -3,12 +3,15 @@
 //! Up to one chunk the identifier is that of the raw block; above it, of a balanced UnixFS file: 262,144-byte raw leaves,
 //! at most 174 links a node (UnixFS and dag-pb specifications).
 
+mod builder;
+
 use std::fmt;
 use std::str::FromStr;
 
 use cid::multihash::Multihash;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+
+pub use builder::{CidBuilder, Leaf};
 
 /// The size of a leaf, in bytes.
 pub const CHUNK_BYTES: usize = 262_144;
@@ -34,19 +37,11 @@ pub struct InvalidCid(String);
 impl Cid {
     /// The identifier of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        if bytes.len() <= CHUNK_BYTES {
-            return Self(block(RAW, bytes));
+        let mut builder = CidBuilder::new();
+        for chunk in bytes.chunks(CHUNK_BYTES) {
+            builder.push(Leaf::of(chunk));
         }
-        let leaves = bytes.chunks(CHUNK_BYTES).map(|chunk| Node {
-            cid: block(RAW, chunk),
-            content_bytes: chunk.len() as u64,
-            stored_bytes: chunk.len() as u64,
-        });
-        let mut level: Vec<Node> = leaves.collect();
-        while level.len() > 1 {
-            level = level.chunks(FANOUT).map(parent).collect();
-        }
-        Self(level[0].cid)
+        builder.finish()
     }
 
     /// Reads the canonical text form (base32, lower case).
@@ -64,73 +59,20 @@ impl Cid {
         ours.then_some(Self(cid)).ok_or_else(refused)
     }
 
+    /// Does this name at most one chunk, by its own hash?
+    pub fn is_leaf(&self) -> bool {
+        self.0.codec() == RAW
+    }
+
     /// The 32 bytes of the hash.
     pub fn digest(&self) -> &[u8] {
         self.0.hash().digest()
     }
 }
 
-/// A node of the tree while it is being built.
-struct Node {
-    cid: cid::Cid,
-    /// Bytes of the file below this node.
-    content_bytes: u64,
-    /// Bytes of all blocks below and including this node (dag-pb's `Tsize`).
-    stored_bytes: u64,
-}
-
-fn parent(children: &[Node]) -> Node {
-    let encoded = encode_file_node(children);
-    Node {
-        cid: block(DAG_PB, &encoded),
-        content_bytes: children.iter().map(|child| child.content_bytes).sum(),
-        stored_bytes: encoded.len() as u64 + children.iter().map(|child| child.stored_bytes).sum::<u64>(),
-    }
-}
-
-/// A dag-pb node with its links before its data, the data being a UnixFS `File` with the sizes of its parts.
-fn encode_file_node(children: &[Node]) -> Vec<u8> {
-    let mut node = Vec::new();
-    for child in children {
-        let mut link = Vec::new();
-        put_bytes(&mut link, 1, &child.cid.to_bytes());
-        put_bytes(&mut link, 2, b"");
-        put_number(&mut link, 3, child.stored_bytes);
-        put_bytes(&mut node, 2, &link);
-    }
-    const FILE: u64 = 2;
-    let mut unixfs = Vec::new();
-    put_number(&mut unixfs, 1, FILE);
-    put_number(&mut unixfs, 3, children.iter().map(|child| child.content_bytes).sum());
-    for child in children {
-        put_number(&mut unixfs, 4, child.content_bytes);
-    }
-    put_bytes(&mut node, 1, &unixfs);
-    node
-}
-
-fn put_number(out: &mut Vec<u8>, field: u64, value: u64) {
-    put_varint(out, field << 3);
-    put_varint(out, value);
-}
-
-fn put_bytes(out: &mut Vec<u8>, field: u64, value: &[u8]) {
-    put_varint(out, field << 3 | 2);
-    put_varint(out, value.len() as u64);
-    out.extend_from_slice(value);
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value > 0x7f {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn block(codec: u64, bytes: &[u8]) -> cid::Cid {
-    let digest = Sha256::digest(bytes);
-    let hash = Multihash::wrap(SHA2_256, digest.as_slice()).expect("32 bytes fit a 64-byte multihash");
+/// The identifier with this codec and sha2-256 hash.
+fn named(codec: u64, digest: &[u8]) -> cid::Cid {
+    let hash = Multihash::wrap(SHA2_256, digest).expect("32 bytes fit a 64-byte multihash");
     cid::Cid::new_v1(codec, hash)
 }
 

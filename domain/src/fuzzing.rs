@@ -1,13 +1,14 @@
 //! The parsers of this crate, as the fuzz targets in `fuzz/` call them. Public only because those and the replay of their
 //! corpus stand outside of the crate; nothing else may use it.
 
-use crate::{Cid, FunctionRef, LIMITS, Manifest};
+use crate::{Cid, EgressRule, FunctionRef, LIMITS, Manifest};
 
 /// The name of a target, which is that of its corpus, and what it calls.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target of this crate.
-pub const TARGETS: &[Target] = &[("function_ref", function_ref), ("manifest", manifest), ("cid", cid)];
+pub const TARGETS: &[Target] =
+    &[("function_ref", function_ref), ("manifest", manifest), ("cid", cid), ("egress_rule", egress_rule)];
 
 /// What is accepted is written as it was read.
 pub fn function_ref(data: &[u8]) {
@@ -34,5 +35,14 @@ pub fn cid(data: &[u8]) {
     if let Ok(parsed) = Cid::parse(&text) {
         assert_eq!(parsed.to_string(), text);
         assert_eq!(parsed.digest().len(), 32);
+    }
+}
+
+/// What is accepted is written in one form, which is read as the same rule.
+pub fn egress_rule(data: &[u8]) {
+    if let Ok(parsed) = EgressRule::parse(&String::from_utf8_lossy(data)) {
+        let text = parsed.to_string();
+        assert_eq!(EgressRule::parse(&text).expect("our own text is read"), parsed);
+        assert!(text.is_ascii() && text.len() <= 300, "a rule is short: {text:?}");
     }
 }

@@ -3,23 +3,29 @@
 //! Pure computation: no clock, no I/O, no runtime, no other crate of this workspace. Whatever two crates must agree on
 //! without knowing each other is a type here.
 
+mod audit;
 mod call;
 mod caller;
 mod content;
+mod egress;
 mod error;
 mod function;
 #[doc(hidden)]
 pub mod fuzzing;
 mod manifest;
 mod name;
+mod namespace;
 mod record;
 mod spelling;
+mod sql;
 mod trigger;
 pub mod yaml;
 
+pub use audit::{AuditEvent, AuditQuery};
 pub use call::{Attempt, HttpHead, Level, LogLine, ReplyHead, RequestId, Usage};
 pub use caller::{Caller, Credential, Scope, Scopes};
-pub use content::{CHUNK_BYTES, Cid, FANOUT, InvalidCid};
+pub use content::{CHUNK_BYTES, Cid, CidBuilder, FANOUT, InvalidCid, Leaf};
+pub use egress::{AddressRange, EgressPolicy, EgressRule, InvalidAddressRange, InvalidEgressRule};
 pub use error::{Error, ErrorCode, FailureKind};
 pub use function::{FunctionState, FunctionVersion, VersionId};
 pub use jiff::Timestamp;
@@ -28,6 +34,10 @@ pub use manifest::{
     WebSocketLimits,
 };
 pub use name::{FunctionName, FunctionRef, InvalidName, Namespace, RESERVED_NAMES, VersionNumber};
+pub use namespace::NamespaceSettings;
 pub use record::{Record, RecordQuery, Status};
 pub use spelling::nearest;
+pub use sql::{
+    InvalidArguments, JsonRows, SqlChanged, SqlRows, SqlStatement, SqlValue, arguments_from_json,
+};
 pub use trigger::{TriggerKind, TriggerSpec};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FunctionName, TriggerSpec};
+use crate::{EgressPolicy, FunctionName, TriggerSpec};
 
 pub use yaml::InvalidManifest;
 
@@ -27,6 +27,7 @@ pub const LIMITS: ManifestLimits = ManifestLimits {
     env_vars: 100,
     env_bytes: 64 << 10,
     triggers: 100,
+    egress_rules: 100,
 };
 
 /// Each range is (least, most, default).
@@ -46,6 +47,8 @@ pub struct ManifestLimits {
     pub env_bytes: usize,
     /// The most entries of `triggers`.
     pub triggers: usize,
+    /// The most entries of `egress.allow`.
+    pub egress_rules: usize,
 }
 
 /// What runs the code.
@@ -128,6 +131,9 @@ pub struct Manifest {
     pub raw_http_response: bool,
     pub websocket: WebSocketLimits,
     pub triggers: Vec<TriggerSpec>,
+    /// Where its requests may go; `None` means every public address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<EgressPolicy>,
 }
 
 impl Manifest {
@@ -167,6 +173,7 @@ pub struct Draft {
     pub ws_max_inflight_per_conn: Option<i64>,
     pub ws_auth: Option<String>,
     pub triggers: Vec<TriggerSpec>,
+    pub egress: Option<EgressPolicy>,
 }
 
 /// A value outside what its field allows.
@@ -203,9 +210,11 @@ impl Draft {
             ws_max_inflight_per_conn,
             ws_auth,
             triggers,
+            egress,
         } = self;
         check_env(&env)?;
         check_triggers(&triggers)?;
+        check_egress(egress.as_ref())?;
         let name = name.ok_or_else(|| invalid("name", "is required; write `name: my-function`"))?;
         Ok(Manifest {
             name: FunctionName::parse(&name).map_err(|refused| invalid("name", format!("is refused: {refused}")))?,
@@ -239,6 +248,7 @@ impl Draft {
                 auth: check_ws_auth(ws_auth)?,
             },
             triggers,
+            egress,
         })
     }
 }
@@ -318,6 +328,15 @@ fn check_triggers(triggers: &[TriggerSpec]) -> Result<(), InvalidField> {
         return Err(invalid("triggers", format!("has {} entries, the limit is {}", triggers.len(), LIMITS.triggers)));
     }
     Ok(())
+}
+
+fn check_egress(egress: Option<&EgressPolicy>) -> Result<(), InvalidField> {
+    match egress.map_or(0, |policy| policy.allow.len()) {
+        rules if rules > LIMITS.egress_rules => {
+            Err(invalid("egress", format!("has {rules} rules, the limit is {}", LIMITS.egress_rules)))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

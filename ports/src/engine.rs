@@ -1,6 +1,6 @@
 //! What runs code. An engine knows bytes, limits and the services of a call; nothing of tenants, routes or versions.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,6 +38,7 @@ pub struct Call {
     /// The head of the HTTP request, when there was one.
     pub http: Option<Arc<HttpHead>>,
     pub input: Bytes,
+    pub observed: Observed,
 }
 
 /// What a call used and logged, whether it succeeded or not.
@@ -45,6 +46,25 @@ pub struct Call {
 pub struct Ended {
     pub usage: Usage,
     pub logs: Vec<LogLine>,
+}
+
+/// What a call has used and logged so far, for whoever gives it up before its end: a dropped call returns nothing.
+///
+/// The engine writes while the call runs, and takes everything out into the [`Ended`] of a call that ends by itself; what is
+/// in here after that belongs to a later attempt. The CPU time is that up to the last pause of the guest.
+#[derive(Debug, Clone, Default)]
+pub struct Observed(Arc<Mutex<Ended>>);
+
+impl Observed {
+    pub fn update(&self, change: impl FnOnce(&mut Ended)) {
+        // A panic between two writes leaves at worst a line less.
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Everything so far; leaves nothing behind.
+    pub fn take(&self) -> Ended {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// A call that succeeded.

@@ -40,4 +40,19 @@ pub enum KeysError {
 pub trait Keys: Send + Sync {
     /// The key for `purpose` (lower-case letters and `-`), made when it does not exist yet. Called at start, not per call.
     fn node_key(&self, purpose: &str) -> Result<NodeKey, KeysError>;
+
+    /// The master keys, which protect the keys of secrets: the first seals, all open. At least one.
+    fn master_keys(&self) -> Result<Vec<MasterKey>, KeysError>;
+
+    /// Where the master keys come from, as an operator calls it: a file, a variable, a command.
+    fn master_source(&self) -> String {
+        "the node".to_owned()
+    }
+}
+
+/// A master key with its name; the name is derived from the key, so that a wrong key is noticed before it is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MasterKey {
+    pub id: String,
+    pub key: NodeKey,
 }

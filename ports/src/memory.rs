@@ -1,15 +1,23 @@
 //! In-memory versions of the ports, for tests: exact, unbounded, gone with the process.
 
+mod cache;
 mod clock;
+mod database;
+mod egress;
 mod engine;
 mod keys;
 mod records;
 mod registry;
+mod services;
 mod storage;
 
+pub use cache::MemoryCaches;
 pub use clock::ManualClock;
+pub use database::{ScriptedDatabases, SqlAnswer};
+pub use egress::{AskedFetch, MemoryEgress};
 pub use engine::{MemoryEngine, Script};
 pub use keys::MemoryKeys;
 pub use records::MemoryRecords;
 pub use registry::MemoryRegistry;
+pub use services::{MemoryOwnedStorage, MemorySecrets, ScriptedFetcher, ScriptedInvoker, TestServices};
 pub use storage::MemoryStorage;

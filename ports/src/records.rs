@@ -57,4 +57,7 @@ pub trait Records: Send + Sync {
 
     /// Deletes what is older or larger than `keep` allows at time `now`; returns how many records went.
     async fn prune(&self, keep: &Retention, now: Timestamp) -> Result<u64, RecordsError>;
+
+    /// Deletes every record and gap of a namespace.
+    async fn remove(&self, namespace: &Namespace) -> Result<(), RecordsError>;
 }

@@ -1,17 +1,24 @@
-//! The control plane: functions and their versions, API keys, and the replies kept for `Idempotency-Key`.
+//! The control plane: everything that a node knows about its functions, namespaces and callers.
 //!
 //! One method is one transaction: after a crash each has happened as a whole or not at all, and what was acknowledged has
-//! happened. Implementations: [`crate::memory::MemoryRegistry`], `backends::registry`. All pass
-//! [`crate::conformance::registry`].
+//! happened. A namespace that does not exist or is ending takes nothing new: it is not found. Implementations:
+//! [`crate::memory::MemoryRegistry`], `backends::registry`. All pass [`crate::conformance::registry`].
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use domain::{
-    Cid, Error, FunctionName, FunctionState, FunctionVersion, Manifest, Namespace, ReplyHead, RequestId, Scopes,
-    Timestamp, VersionNumber,
-};
+mod audit;
+mod contents;
+mod functions;
+mod identities;
+mod namespaces;
+mod secrets;
 
 use crate::BoxError;
+
+pub use audit::Audit;
+pub use contents::{Contents, Owned};
+pub use functions::{Claim, Claimed, Functions, NewVersion, StoredFunction, StoredOutcome};
+pub use identities::{App, Identities, RefreshToken, RevokedFamily, Rotated, StoredKey, StoredSigningKey};
+pub use namespaces::{Namespaces, Owner, StoredNamespace};
+pub use secrets::{SealedDataKey, SealedSecret, SealedSecrets};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
@@ -20,145 +27,14 @@ pub enum RegistryError {
     /// The change would break a rule; the text says which.
     #[error("{0}")]
     Conflict(String),
+    /// The disk is full; nothing was changed.
+    #[error("the registry is full")]
+    Full(#[source] BoxError),
     #[error("the registry is unavailable")]
     Unavailable(#[source] BoxError),
 }
 
-/// A function with all its versions, oldest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredFunction {
-    pub state: FunctionState,
-    pub versions: Vec<FunctionVersion>,
-}
+/// The control plane as one store.
+pub trait Registry: Functions + Namespaces + Identities + SealedSecrets + Contents + Audit {}
 
-/// A version about to be published; the registry gives it its number.
-#[derive(Debug, Clone)]
-pub struct NewVersion {
-    /// A UUID.
-    pub id: String,
-    pub namespace: Namespace,
-    pub code: Cid,
-    pub code_bytes: u64,
-    pub manifest: Manifest,
-    pub created_at: Timestamp,
-    pub created_by: String,
-}
-
-/// An API key as it is kept: the hash, never the key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredKey {
-    /// Not secret; names the key in lists and records.
-    pub id: String,
-    pub name: String,
-    pub namespace: Namespace,
-    pub scopes: Scopes,
-    /// A keyed hash of the key.
-    pub hash: [u8; 32],
-    pub created_at: Timestamp,
-    pub revoked_at: Option<Timestamp>,
-}
-
-/// An `Idempotency-Key` of one function of one namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    pub namespace: Namespace,
-    pub function: FunctionName,
-    /// Who claims: keys of different callers never meet.
-    pub caller: String,
-    pub key: String,
-    /// A hash of the request, so that the same key with another request is noticed.
-    pub fingerprint: [u8; 32],
-    pub at: Timestamp,
-}
-
-/// What a claim met.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claimed {
-    /// Nobody has this key: run the call, then store or release.
-    New,
-    /// Another call with this key is running.
-    Running,
-    /// The key was used with another request.
-    OtherRequest,
-    /// The call ran; this was its outcome.
-    Done(StoredOutcome),
-}
-
-/// The outcome of a call, as it is kept for its `Idempotency-Key`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredOutcome {
-    pub request_id: RequestId,
-    pub head: Option<ReplyHead>,
-    pub body: Bytes,
-    pub error: Option<Error>,
-    pub duration_ms: u64,
-}
-
-/// The control plane.
-#[async_trait]
-pub trait Registry: Send + Sync {
-    /// Every function with every version; read once at start.
-    async fn load(&self) -> Result<Vec<StoredFunction>, RegistryError>;
-
-    /// Gives the version the next number of its function, stores it and makes it the active one.
-    ///
-    /// The first version creates the function, enabled. Numbers are never reused, not even after a function was deleted.
-    async fn publish_version(&self, new: NewVersion) -> Result<FunctionVersion, RegistryError>;
-
-    /// Makes an existing version the active one.
-    async fn activate(
-        &self,
-        namespace: &Namespace,
-        name: &FunctionName,
-        version: VersionNumber,
-        now: Timestamp,
-    ) -> Result<(), RegistryError>;
-
-    /// Switches a function on or off.
-    async fn set_enabled(
-        &self,
-        namespace: &Namespace,
-        name: &FunctionName,
-        enabled: bool,
-        now: Timestamp,
-    ) -> Result<(), RegistryError>;
-
-    /// Deletes one version. The active version of a function that has others is a conflict; the last version takes the
-    /// function with it.
-    async fn delete_version(
-        &self,
-        namespace: &Namespace,
-        name: &FunctionName,
-        version: VersionNumber,
-        now: Timestamp,
-    ) -> Result<(), RegistryError>;
-
-    /// Deletes a function with all its versions.
-    async fn delete_function(
-        &self,
-        namespace: &Namespace,
-        name: &FunctionName,
-        now: Timestamp,
-    ) -> Result<(), RegistryError>;
-
-    /// Stores a new API key; the id must be new.
-    async fn create_key(&self, key: StoredKey) -> Result<(), RegistryError>;
-
-    /// Every API key, revoked ones too; read once at start.
-    async fn load_keys(&self) -> Result<Vec<StoredKey>, RegistryError>;
-
-    /// Claims an `Idempotency-Key`.
-    async fn claim_reply(&self, claim: Claim) -> Result<Claimed, RegistryError>;
-
-    /// Keeps the outcome of a claimed call.
-    async fn store_reply(&self, claim: &Claim, outcome: &StoredOutcome) -> Result<(), RegistryError>;
-
-    /// Gives a claim back: the call did not run.
-    async fn release_reply(&self, claim: &Claim) -> Result<(), RegistryError>;
-
-    /// Forgets replies claimed before `before`; returns how many.
-    async fn expire_replies(&self, before: Timestamp) -> Result<u64, RegistryError>;
-
-    /// Forgets claims of calls that were running when an earlier process died; called once, at start.
-    async fn release_unfinished(&self) -> Result<u64, RegistryError>;
-}
+impl<T: Functions + Namespaces + Identities + SealedSecrets + Contents + Audit> Registry for T {}

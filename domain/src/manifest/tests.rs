@@ -44,13 +44,14 @@ ws_max_frame_bytes: 1024
 ws_max_inflight_per_conn: 3
 ws_auth: capability
 dlq_topic: dead
+egress: {allow: [api.example.com]}
 triggers:
   - topic: calls:invite
   - {cron: '0 * * * *', tz: Europe/Berlin}
   - {table: users, on: [insert]}
 ",
         expect![[
-            r#"{"name":"hello","public":true,"internal":true,"engine":"wasm","language":"go","build":["go build ."],"memory_mb":128,"timeout":{"secs":300,"nanos":0},"retry":{"count":2,"delay":{"secs":1,"nanos":0}},"dlq_topic":"dead","env":{"MY_VAR":"value","N":"3","T":"true"},"concurrency":7,"http":true,"reactor":true,"raw_http_response":true,"websocket":{"persistent":true,"idle_timeout":{"secs":9,"nanos":0},"frame_bytes_max":1024,"inflight_max":3,"auth":"capability"},"triggers":[{"topic":"calls:invite"},{"cron":"0 * * * *","tz":"Europe/Berlin"},{"table":"users","on":["insert"]}]}"#
+            r#"{"name":"hello","public":true,"internal":true,"engine":"wasm","language":"go","build":["go build ."],"memory_mb":128,"timeout":{"secs":300,"nanos":0},"retry":{"count":2,"delay":{"secs":1,"nanos":0}},"dlq_topic":"dead","env":{"MY_VAR":"value","N":"3","T":"true"},"concurrency":7,"http":true,"reactor":true,"raw_http_response":true,"websocket":{"persistent":true,"idle_timeout":{"secs":9,"nanos":0},"frame_bytes_max":1024,"inflight_max":3,"auth":"capability"},"triggers":[{"topic":"calls:invite"},{"cron":"0 * * * *","tz":"Europe/Berlin"},{"table":"users","on":["insert"]}],"egress":{"allow":["api.example.com"]}}"#
         ]],
     );
 }
@@ -120,9 +121,71 @@ fn an_unknown_key_names_the_nearest_known_one() {
     check(
         "name: hello\ncolour: red",
         expect![
-            "refused: line 2, column 1: unknown key `colour`; known are `name`, `public`, `memory`, `timeout`, `retry`, `env`, `engine`, `language`, `build`, `concurrency`, `http`, `reactor`, `raw_http_response`, `internal`, `ws_persistent`, `ws_idle_timeout_sec`, `ws_max_frame_bytes`, `ws_max_inflight_per_conn`, `ws_auth`, `dlq_topic`, `triggers`, `description`"
+            "refused: line 2, column 1: unknown key `colour`; known are `name`, `public`, `memory`, `timeout`, `retry`, `env`, `engine`, `language`, `build`, `concurrency`, `http`, `reactor`, `raw_http_response`, `internal`, `ws_persistent`, `ws_idle_timeout_sec`, `ws_max_frame_bytes`, `ws_max_inflight_per_conn`, `ws_auth`, `dlq_topic`, `triggers`, `egress`, `description`"
         ],
     );
+}
+
+#[test]
+fn egress_is_a_list_of_rules() {
+    let allow = |manifest: &str| Manifest::parse(manifest).expect("a good manifest").egress.map(|policy| policy.allow);
+    let rules = allow("name: hello\negress:\n  allow: [api.example.com, \"*.example.org:443\", 10.0.0.0/8]");
+    let texts: Vec<String> = rules.expect("a policy").iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["api.example.com", "*.example.org:443", "10.0.0.0/8"]);
+    assert_eq!(allow("name: hello\negress: {allow: []}"), Some(Vec::new()), "nothing at all");
+    assert_eq!(allow("name: hello"), None, "every public address");
+}
+
+#[test]
+fn a_wrong_egress_names_its_place_and_what_a_rule_looks_like() {
+    check(
+        "name: hello\negress:\n  allow:\n    - api.example.com\n    - https://example.com/v1",
+        expect![
+            "refused: line 5, column 7: `https://example.com/v1` is no rule for outbound HTTP: leave out the scheme and the path"
+        ],
+    );
+    check(
+        "name: hello\negress:\n  allow: [10.0.0.1/8]",
+        expect![
+            "refused: line 3, column 11: `10.0.0.1/8` is no rule for outbound HTTP: the range that holds this address is `10.0.0.0/8`"
+        ],
+    );
+    check(
+        "name: hello\negress:",
+        expect![
+            "refused: line 2, column 7: `egress` needs `allow`, such as `allow: [api.example.com]`; `allow: []` refuses every request"
+        ],
+    );
+    check(
+        "name: hello\negress: {alow: []}",
+        expect!["refused: line 2, column 10: unknown key `alow`; did you mean `allow`?"],
+    );
+    check(
+        "name: hello\negress: {allow: api.example.com}",
+        expect![[
+            r#"refused: line 2, column 17: `egress.allow` must be a list, such as `[api.example.com]`, not the text "api.example.com""#
+        ]],
+    );
+    check(
+        "name: hello\negress: [api.example.com]",
+        expect!["refused: line 2, column 9: egress must be a map of keys, not a list"],
+    );
+    check(
+        "name: hello\negress: {allow: [443]}",
+        expect!["refused: line 2, column 18: `egress.allow` must be text, not `443`"],
+    );
+    let rules = vec!["a.example"; 101].join(", ");
+    check(
+        &format!("name: hello\negress: {{allow: [{rules}]}}"),
+        expect!["refused: line 2, column 9: `egress` has 101 rules, the limit is 100"],
+    );
+}
+
+#[test]
+fn a_manifest_that_was_stored_without_egress_is_read() {
+    let stored = serde_json::to_string(&Manifest::parse("name: hello").expect("a good manifest")).expect("JSON");
+    assert!(!stored.contains("egress"), "the key of a default is not stored");
+    assert_eq!(serde_json::from_str::<Manifest>(&stored).expect("a stored manifest").egress, None);
 }
 
 #[test]

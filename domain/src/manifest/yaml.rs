@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Draft, Manifest};
-use crate::TriggerSpec;
 use crate::yaml::{self, InvalidYaml, Node, Read, Value, boolean, integer, mismatch, text, texts, wrong};
+use crate::{EgressPolicy, EgressRule, TriggerSpec};
 
 /// What is wrong in a manifest, and where.
 pub type InvalidManifest = InvalidYaml;
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "name",
     "public",
     "memory",
@@ -31,9 +31,11 @@ const KEYS: [&str; 22] = [
     "ws_auth",
     "dlq_topic",
     "triggers",
+    "egress",
     "description",
 ];
 const RETRY_KEYS: [&str; 2] = ["count", "delay"];
+const EGRESS_KEYS: [&str; 1] = ["allow"];
 const TRIGGER_KEYS: [&str; 5] = ["topic", "cron", "tz", "table", "on"];
 
 pub(super) fn parse(text: &str) -> Result<Manifest, InvalidManifest> {
@@ -78,6 +80,7 @@ impl Reader {
                 "ws_auth" => draft.ws_auth = Some(text(node, field)?),
                 "dlq_topic" => draft.dlq_topic = Some(text(node, field)?),
                 "triggers" => draft.triggers = self.triggers(node)?,
+                "egress" => draft.egress = Some(self.egress(node)?),
                 _ => drop(text(node, field)?),
             }
         }
@@ -128,6 +131,21 @@ impl Reader {
         Ok(TriggerSpec::Cron { cron: text(cron, "triggers.cron")?, tz })
     }
 
+    /// A map without `allow` is refused: that it allows nothing must be written.
+    fn egress(&mut self, node: Node) -> Read<EgressPolicy> {
+        let at = node.place();
+        let Some((_, rules)) = self.fields(node, "egress", &EGRESS_KEYS)?.pop() else {
+            let reason =
+                "`egress` needs `allow`, such as `allow: [api.example.com]`; `allow: []` refuses every request";
+            return Err(wrong(at, "egress", reason.into()));
+        };
+        let at = rules.place();
+        match rules.into_value() {
+            Value::List(rules) => Ok(EgressPolicy { allow: rules.into_iter().map(egress_rule).collect::<Read<_>>()? }),
+            other => mismatch(at, "egress.allow", "a list, such as `[api.example.com]`", &other),
+        }
+    }
+
     /// The entries of a map whose keys are all known; a map left empty (`retry:`) has none.
     fn fields(&mut self, node: Node, parent: &str, known: &[&'static str]) -> Read<Vec<(&'static str, Node)>> {
         let name = if parent.is_empty() { "the manifest" } else { parent };
@@ -142,6 +160,12 @@ impl Reader {
         }
         Ok(fields)
     }
+}
+
+fn egress_rule(node: Node) -> Read<EgressRule> {
+    let at = node.place();
+    let rule = text(node, "egress.allow")?;
+    EgressRule::parse(&rule).map_err(|invalid| wrong(at, "egress.allow", invalid.to_string()))
 }
 
 /// Names to values; numbers and booleans are taken as they would be written.

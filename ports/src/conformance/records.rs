@@ -111,4 +111,16 @@ pub async fn records(records: &dyn Records) {
     assert_eq!(records.prune(&keep, at(3)).await.expect("prune"), 1);
     assert_eq!(ids(records, all("one")).await, ["d"]);
     assert_eq!(ids(records, all("two")).await, ["c"]);
+
+    // A namespace that ends takes its records and gaps along, and nobody else's.
+    let others = Gap { namespace: all("two").namespace, ..gap.clone() };
+    records.append_gap(&others).await.expect("append a gap");
+    records.remove(&gap.namespace).await.expect("remove");
+    assert_eq!(ids(records, all("one")).await, [""; 0]);
+    assert_eq!(records.gaps(&gap.namespace, None).await.expect("gaps"), []);
+    assert_eq!(ids(records, all("two")).await, ["c"]);
+    assert_eq!(records.gaps(&others.namespace, None).await.expect("gaps"), [others]);
+    records.remove(&gap.namespace).await.expect("there is nothing left to remove");
+    records.append(&batch[..1]).await.expect("append");
+    assert_eq!(ids(records, all("one")).await, ["a"], "a new bearer of the name starts with its own");
 }

@@ -1,12 +1,32 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use crate::{KEY_BYTES, Keys, KeysError, NodeKey};
+use crate::{KEY_BYTES, Keys, KeysError, MasterKey, NodeKey};
 
 /// Keys that differ by purpose and die with the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryKeys {
     made: Mutex<HashMap<String, NodeKey>>,
+    /// Newest first.
+    masters: Mutex<Vec<MasterKey>>,
+}
+
+impl Default for MemoryKeys {
+    fn default() -> Self {
+        Self { made: Mutex::default(), masters: Mutex::new(vec![random_master()]) }
+    }
+}
+
+impl MemoryKeys {
+    /// Puts a new master key in front of the others.
+    pub fn add_master(&self) {
+        self.masters.lock().expect("no holder panics").insert(0, random_master());
+    }
+
+    /// Forgets every master key but the first.
+    pub fn forget_old_masters(&self) {
+        self.masters.lock().expect("no holder panics").truncate(1);
+    }
 }
 
 impl Keys for MemoryKeys {
@@ -14,6 +34,14 @@ impl Keys for MemoryKeys {
         let mut made = self.made.lock().expect("no holder panics");
         Ok(made.entry(purpose.to_owned()).or_insert_with(random_key).clone())
     }
+
+    fn master_keys(&self) -> Result<Vec<MasterKey>, KeysError> {
+        Ok(self.masters.lock().expect("no holder panics").clone())
+    }
+}
+
+fn random_master() -> MasterKey {
+    MasterKey { id: uuid::Uuid::now_v7().to_string(), key: random_key() }
 }
 
 fn random_key() -> NodeKey {

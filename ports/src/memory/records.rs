@@ -66,6 +66,13 @@ impl Records for MemoryRecords {
         kept.records = newest_first;
         Ok((before - kept.records.len()) as u64)
     }
+
+    async fn remove(&self, namespace: &Namespace) -> Result<(), RecordsError> {
+        let mut kept = self.kept.lock().expect("no holder panics");
+        kept.records.retain(|stored| stored.record.namespace != *namespace);
+        kept.gaps.retain(|gap| gap.namespace != *namespace);
+        Ok(())
+    }
 }
 
 fn matches(query: &RecordQuery, stored: &StoredRecord) -> bool {

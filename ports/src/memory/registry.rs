@@ -1,215 +1,72 @@
+//! The control plane in maps: one lock, and every method holds it once.
+
+mod audit;
+mod contents;
+mod functions;
+mod identities;
+mod namespaces;
+mod secrets;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
-use async_trait::async_trait;
-use domain::{FunctionName, FunctionState, FunctionVersion, Namespace, Timestamp, VersionNumber};
+use domain::{AuditEvent, Cid, FunctionName, Namespace, NamespaceSettings, Timestamp};
 
-use crate::{Claim, Claimed, NewVersion, Registry, RegistryError, StoredFunction, StoredKey, StoredOutcome};
+use crate::{
+    App, Claim, ContentInfo, Owner, RegistryError, SealedDataKey, SealedSecret, StoredKey, StoredNamespace,
+    StoredOutcome, StoredSigningKey,
+};
 
-/// The control plane in maps.
-#[derive(Debug, Default)]
+/// The control plane in maps. It has the namespace `default` from the start.
+#[derive(Debug)]
 pub struct MemoryRegistry {
     kept: Mutex<Kept>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    functions: BTreeMap<(Namespace, FunctionName), Entry>,
+    namespaces: BTreeMap<Namespace, StoredNamespace>,
+    owners: BTreeMap<(Namespace, String), Owner>,
+    functions: BTreeMap<(Namespace, FunctionName), functions::Entry>,
+    replies: HashMap<functions::ReplyKey, (Claim, Option<StoredOutcome>)>,
     keys: Vec<StoredKey>,
-    replies: HashMap<ReplyKey, (Claim, Option<StoredOutcome>)>,
+    nonces: HashMap<[u8; 32], Timestamp>,
+    refresh: HashMap<[u8; 32], identities::KeptToken>,
+    families: BTreeMap<String, identities::Family>,
+    claims: BTreeMap<(Namespace, String), BTreeMap<String, String>>,
+    signing_keys: Vec<StoredSigningKey>,
+    apps: Vec<App>,
+    data_keys: Vec<SealedDataKey>,
+    secrets: BTreeMap<(Namespace, String), SealedSecret>,
+    contents: BTreeMap<(Namespace, Cid), ContentInfo>,
+    audit: Vec<AuditEvent>,
 }
 
-#[derive(Debug)]
-struct Entry {
-    last_number: u32,
-    /// `None` while the function is deleted: its numbers stay used.
-    stored: Option<StoredFunction>,
+impl Default for MemoryRegistry {
+    fn default() -> Self {
+        let name = Namespace::default_namespace();
+        let default = StoredNamespace {
+            name: name.clone(),
+            created_at: Timestamp::UNIX_EPOCH,
+            created_by: "node".to_owned(),
+            settings: NamespaceSettings::default(),
+            ending: false,
+        };
+        let namespaces = BTreeMap::from([(name, default)]);
+        Self { kept: Mutex::new(Kept { namespaces, ..Kept::default() }) }
+    }
 }
 
 impl MemoryRegistry {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().expect("no holder panics")
     }
-
-    fn change<T>(
-        &self,
-        namespace: &Namespace,
-        name: &FunctionName,
-        change: impl FnOnce(&mut StoredFunction) -> Result<T, RegistryError>,
-    ) -> Result<T, RegistryError> {
-        let mut kept = self.kept();
-        let entry = kept.functions.get_mut(&(namespace.clone(), name.clone()));
-        change(entry.and_then(|entry| entry.stored.as_mut()).ok_or(RegistryError::NotFound)?)
-    }
 }
 
-/// Namespace, function, caller, key.
-type ReplyKey = (Namespace, FunctionName, String, String);
-
-fn reply_key(claim: &Claim) -> ReplyKey {
-    (claim.namespace.clone(), claim.function.clone(), claim.caller.clone(), claim.key.clone())
-}
-
-#[async_trait]
-impl Registry for MemoryRegistry {
-    async fn load(&self) -> Result<Vec<StoredFunction>, RegistryError> {
-        Ok(self.kept().functions.values().filter_map(|entry| entry.stored.clone()).collect())
+impl Kept {
+    /// A namespace that is not there, or is ending, takes nothing new.
+    fn living(&mut self, namespace: &Namespace) -> Result<&mut StoredNamespace, RegistryError> {
+        let found = self.namespaces.get_mut(namespace);
+        found.filter(|namespace| !namespace.ending).ok_or(RegistryError::NotFound)
     }
-
-    async fn publish_version(&self, new: NewVersion) -> Result<FunctionVersion, RegistryError> {
-        let mut kept = self.kept();
-        let name = new.manifest.name.clone();
-        let key = (new.namespace.clone(), name.clone());
-        let entry = kept.functions.entry(key).or_insert(Entry { last_number: 0, stored: None });
-        entry.last_number += 1;
-        let number = VersionNumber::new(entry.last_number).expect("counted from 1");
-        let version = FunctionVersion {
-            id: new.id,
-            namespace: new.namespace.clone(),
-            name: name.clone(),
-            version: number,
-            code: new.code,
-            code_bytes: new.code_bytes,
-            manifest: new.manifest,
-            created_at: new.created_at,
-            created_by: new.created_by,
-        };
-        let stored = entry.stored.get_or_insert_with(|| StoredFunction {
-            state: FunctionState {
-                namespace: new.namespace,
-                name,
-                active: number,
-                enabled: true,
-                updated_at: new.created_at,
-            },
-            versions: Vec::new(),
-        });
-        stored.state.active = number;
-        stored.state.updated_at = new.created_at;
-        stored.versions.push(version.clone());
-        Ok(version)
-    }
-
-    async fn activate(
-        &self,
-        namespace: &Namespace,
-        name: &FunctionName,
-        version: VersionNumber,
-        now: Timestamp,
-    ) -> Result<(), RegistryError> {
-        self.change(namespace, name, |stored| {
-            if !stored.versions.iter().any(|known| known.version == version) {
-                return Err(RegistryError::NotFound);
-            }
-            stored.state.active = version;
-            stored.state.updated_at = now;
-            Ok(())
-        })
-    }
-
-    async fn set_enabled(
-        &self,
-        namespace: &Namespace,
-        name: &FunctionName,
-        enabled: bool,
-        now: Timestamp,
-    ) -> Result<(), RegistryError> {
-        self.change(namespace, name, |stored| {
-            stored.state.enabled = enabled;
-            stored.state.updated_at = now;
-            Ok(())
-        })
-    }
-
-    async fn delete_version(
-        &self,
-        namespace: &Namespace,
-        name: &FunctionName,
-        version: VersionNumber,
-        now: Timestamp,
-    ) -> Result<(), RegistryError> {
-        let last = self.change(namespace, name, |stored| {
-            if !stored.versions.iter().any(|known| known.version == version) {
-                return Err(RegistryError::NotFound);
-            }
-            if stored.state.active == version && stored.versions.len() > 1 {
-                return Err(active_version(version));
-            }
-            stored.versions.retain(|known| known.version != version);
-            stored.state.updated_at = now;
-            Ok(stored.versions.is_empty())
-        })?;
-        if last {
-            self.delete_function(namespace, name, now).await?;
-        }
-        Ok(())
-    }
-
-    async fn delete_function(
-        &self,
-        namespace: &Namespace,
-        name: &FunctionName,
-        _now: Timestamp,
-    ) -> Result<(), RegistryError> {
-        let mut kept = self.kept();
-        let entry = kept.functions.get_mut(&(namespace.clone(), name.clone()));
-        entry.and_then(|entry| entry.stored.take()).map(drop).ok_or(RegistryError::NotFound)
-    }
-
-    async fn create_key(&self, key: StoredKey) -> Result<(), RegistryError> {
-        let mut kept = self.kept();
-        if kept.keys.iter().any(|known| known.id == key.id) {
-            return Err(RegistryError::Conflict(format!("a key with the id `{}` exists", key.id)));
-        }
-        kept.keys.push(key);
-        Ok(())
-    }
-
-    async fn load_keys(&self) -> Result<Vec<StoredKey>, RegistryError> {
-        Ok(self.kept().keys.clone())
-    }
-
-    async fn claim_reply(&self, claim: Claim) -> Result<Claimed, RegistryError> {
-        let mut kept = self.kept();
-        let claimed = match kept.replies.get(&reply_key(&claim)) {
-            None => Claimed::New,
-            Some((earlier, _)) if earlier.fingerprint != claim.fingerprint => Claimed::OtherRequest,
-            Some((_, None)) => Claimed::Running,
-            Some((_, Some(outcome))) => Claimed::Done(outcome.clone()),
-        };
-        if claimed == Claimed::New {
-            kept.replies.insert(reply_key(&claim), (claim, None));
-        }
-        Ok(claimed)
-    }
-
-    async fn store_reply(&self, claim: &Claim, outcome: &StoredOutcome) -> Result<(), RegistryError> {
-        self.kept().replies.insert(reply_key(claim), (claim.clone(), Some(outcome.clone())));
-        Ok(())
-    }
-
-    async fn release_reply(&self, claim: &Claim) -> Result<(), RegistryError> {
-        self.kept().replies.remove(&reply_key(claim));
-        Ok(())
-    }
-
-    async fn expire_replies(&self, before: Timestamp) -> Result<u64, RegistryError> {
-        let mut kept = self.kept();
-        let all = kept.replies.len();
-        kept.replies.retain(|_, (claim, _)| claim.at >= before);
-        Ok((all - kept.replies.len()) as u64)
-    }
-
-    async fn release_unfinished(&self) -> Result<u64, RegistryError> {
-        let mut kept = self.kept();
-        let all = kept.replies.len();
-        kept.replies.retain(|_, (_, outcome)| outcome.is_some());
-        Ok((all - kept.replies.len()) as u64)
-    }
-}
-
-fn active_version(version: VersionNumber) -> RegistryError {
-    RegistryError::Conflict(format!(
-        "version {version} is the active one; roll back to another version first, or delete the whole function"
-    ))
 }

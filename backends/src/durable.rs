@@ -110,7 +110,8 @@ pub(crate) fn is_temporary(name: &str) -> bool {
     name.starts_with(TEMPORARY)
 }
 
-fn private_file() -> OpenOptions {
+/// Options for a file that only its owner may read.
+pub(crate) fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600);
     options

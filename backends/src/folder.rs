@@ -6,6 +6,8 @@
 //! system.db    the control plane
 //! logs.db      the log of calls
 //! code/        code by content identifier
+//! content/     what namespaces have stored, by content identifier
+//! databases/   the databases of namespaces
 //! compiled/    compiled code; may be deleted while the node is stopped
 //! keys/        the secrets of the node
 //! tmp/         files that are being made; emptied at each start
@@ -129,7 +131,7 @@ impl DataFolder {
 
     fn prepare(&self) -> io::Result<()> {
         std::fs::set_permissions(&self.path, Permissions::from_mode(0o700))?;
-        for folder in [self.code(), self.compiled(), self.keys(), self.tmp()] {
+        for folder in [self.code(), self.content(), self.databases(), self.compiled(), self.keys(), self.tmp()] {
             durable::create_folder(&folder)?;
         }
         durable::sweep(&self.tmp())?;
@@ -164,6 +166,16 @@ impl DataFolder {
     /// Code by content identifier.
     pub fn code(&self) -> PathBuf {
         self.path.join("code")
+    }
+
+    /// What namespaces have stored, by content identifier.
+    pub fn content(&self) -> PathBuf {
+        self.path.join("content")
+    }
+
+    /// The databases of namespaces.
+    pub fn databases(&self) -> PathBuf {
+        self.path.join("databases")
     }
 
     /// Compiled code.
@@ -201,7 +213,7 @@ fn create_with_parents(path: &Path) -> io::Result<()> {
     durable::create_folder(path)
 }
 
-fn check_format(path: &Path, text: &str) -> Result<(), FolderError> {
+pub(crate) fn check_format(path: &Path, text: &str) -> Result<(), FolderError> {
     match text.trim().parse() {
         Ok(found) if found > FORMAT => Err(FolderError::TooNew { path: path.to_owned(), found, known: FORMAT }),
         Ok(FORMAT) => Ok(()),

@@ -4,7 +4,11 @@
 //! may leave and the next start removes.
 
 mod code;
+mod content;
+mod databases;
+mod files;
 mod logs;
+mod namespaces;
 mod sqlite;
 mod system;
 
@@ -38,6 +42,9 @@ pub enum ProblemKind {
     CodeMissing,
     CodeDamaged,
     CodeUnused,
+    ContentMissing,
+    ContentDamaged,
+    ContentUnowned,
     KeyUnusable,
     UsageWrong,
     UnknownFile,
@@ -48,7 +55,7 @@ pub enum ProblemKind {
 impl ProblemKind {
     fn severity(self) -> Severity {
         match self {
-            Self::CodeUnused | Self::UnknownFile | Self::Leftover => Severity::Notice,
+            Self::CodeUnused | Self::ContentUnowned | Self::UnknownFile | Self::Leftover => Severity::Notice,
             _ => Severity::Error,
         }
     }
@@ -69,6 +76,9 @@ pub struct Counts {
     pub versions: u64,
     pub code_files: u64,
     pub code_bytes: u64,
+    pub content_files: u64,
+    pub content_bytes: u64,
+    pub databases: u64,
     pub records: u64,
 }
 
@@ -99,11 +109,13 @@ impl fmt::Display for Report {
             };
             writeln!(f, "{severity}: {}", problem.message)?;
         }
-        let Counts { functions, versions, code_files, code_bytes, records } = self.counts;
+        let Counts { functions, versions, code_files, code_bytes, content_files, content_bytes, databases, records } =
+            self.counts;
         writeln!(
             f,
             "examined: {functions} functions, {versions} versions, {code_files} files of code \
-             ({code_bytes} bytes), {records} records of calls"
+             ({code_bytes} bytes), {content_files} files of content ({content_bytes} bytes), {databases} databases, \
+             {records} records of calls"
         )?;
         let errors = self.problems.iter().filter(|problem| problem.severity == Severity::Error).count();
         match errors {
@@ -119,7 +131,9 @@ pub fn fsck(path: &Path) -> Result<Report, FolderError> {
     let folder = DataFolder::open_existing(path)?;
     let mut report = Report::default();
     let used = system::check(&folder, &mut report);
-    code::check(&folder, &used, &mut report);
+    code::check(&folder, used.as_ref(), &mut report);
+    content::check(&folder, used.as_ref(), &mut report);
+    databases::check(&folder, used.as_ref().map(|used| &*used.namespaces), &mut report);
     logs::check(&folder, &mut report);
     check_keys(&folder, &mut report);
     check_leftovers(&folder, &mut report);
@@ -140,7 +154,8 @@ fn check_keys(folder: &DataFolder, report: &mut Report) {
 }
 
 fn check_leftovers(folder: &DataFolder, report: &mut Report) {
-    let temporary = [folder.tmp(), folder.code().join(crate::storage::TEMPORARY)].map(|path| durable::files_in(&path));
+    let storages = [folder.code(), folder.content()].map(|root| root.join(crate::storage::TEMPORARY));
+    let temporary = storages.iter().chain([&folder.tmp()]).map(|path| durable::files_in(path)).collect::<Vec<_>>();
     for listing in temporary.into_iter().chain([folder.leftovers()]) {
         for path in listed(listing, report) {
             let message =

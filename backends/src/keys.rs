@@ -1,7 +1,10 @@
-//! The secrets of the node as files, `<purpose>.key`: 64 hexadecimal digits, readable by the owner alone.
+//! The secrets of the node as files, `<purpose>.key`: 64 hexadecimal digits, readable by the owner alone. Master keys may come
+//! from elsewhere (`keys/master.rs`).
 //!
 //! A key is made at its first use and durable before it is used. A file that others may read, or that is not a key, is
 //! refused: a secret that leaked must be replaced by a person, and one that is damaged must not be silently renewed.
+
+mod master;
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -10,9 +13,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use ports::{KEY_BYTES, Keys, KeysError, NodeKey};
+use ports::{KEY_BYTES, Keys, KeysError, MasterKey, NodeKey};
 
 use crate::durable;
+
+pub use master::MasterKeySource;
 
 /// Keys in a folder.
 #[derive(Debug)]
@@ -20,12 +25,25 @@ pub struct FileKeys {
     folder: PathBuf,
     /// Held while a key is made, so that a purpose has one key.
     making: Mutex<()>,
+    master: MasterKeySource,
+    /// The file of the node itself, which is made at first use; others must be there.
+    own_master: bool,
+    /// Read once: a command may ask a person, or take long.
+    masters: Mutex<Option<Vec<MasterKey>>>,
 }
 
 /// Opens the keys in `folder`, which is created when it does not exist.
 pub fn open(folder: &Path) -> io::Result<FileKeys> {
+    open_with(folder, None)
+}
+
+/// Opens the keys in `folder`, with master keys from elsewhere; `None` means `master.key` in the folder, made at first use.
+pub fn open_with(folder: &Path, master: Option<MasterKeySource>) -> io::Result<FileKeys> {
     durable::create_folder(folder)?;
-    Ok(FileKeys { folder: folder.to_owned(), making: Mutex::new(()) })
+    let own_master = master.is_none();
+    let master = master.unwrap_or_else(|| MasterKeySource::File(folder.join("master.key")));
+    let (making, masters) = (Mutex::new(()), Mutex::new(None));
+    Ok(FileKeys { folder: folder.to_owned(), making, master, own_master, masters })
 }
 
 impl FileKeys {
@@ -46,6 +64,18 @@ impl Keys for FileKeys {
             Err(ReadError::Io(error)) => Err(KeysError::Unavailable(error.into())),
             Ok(key) => Ok(key),
         }
+    }
+
+    fn master_keys(&self) -> Result<Vec<MasterKey>, KeysError> {
+        let mut masters = self.masters.lock().expect("no holder panics");
+        match &*masters {
+            Some(masters) => Ok(masters.clone()),
+            None => Ok(masters.insert(self.master.read(self.own_master)?).clone()),
+        }
+    }
+
+    fn master_source(&self) -> String {
+        self.master.describe()
     }
 }
 
@@ -71,13 +101,7 @@ pub(crate) fn read(path: &Path) -> Result<NodeKey, ReadError> {
         io::ErrorKind::NotFound => ReadError::Absent,
         _ => ReadError::Io(error),
     })?;
-    let mode = file.metadata().map_err(ReadError::Io)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        let path = path.display();
-        return Err(ReadError::Unusable(format!(
-            "others may read `{path}` (mode {mode:o}); if nobody did, run `chmod 600 {path}`"
-        )));
-    }
+    check_private(&file, path).map_err(ReadError::Unusable)?;
     let mut text = String::new();
     let longest = 2 * KEY_BYTES as u64 + 2;
     match file.by_ref().take(longest).read_to_string(&mut text) {
@@ -91,6 +115,17 @@ pub(crate) fn read(path: &Path) -> Result<NodeKey, ReadError> {
             "`{path}` does not hold {KEY_BYTES} bytes in hexadecimal; restore it from a backup"
         ))
     })
+}
+
+/// May only the owner of an open file read it? The text says what is wrong.
+fn check_private(file: &File, path: &Path) -> Result<(), String> {
+    let path = path.display();
+    let metadata = file.metadata().map_err(|error| format!("cannot look at `{path}`: {error}"))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    match mode & 0o077 {
+        0 => Ok(()),
+        _ => Err(format!("others may read `{path}` (mode {mode:o}); if nobody did, run `chmod 600 {path}`")),
+    }
 }
 
 fn make(path: &Path) -> Result<NodeKey, ports::BoxError> {

@@ -78,6 +78,10 @@ impl Records for SqliteRecords {
     async fn prune(&self, keep: &Retention, now: Timestamp) -> Result<u64, RecordsError> {
         self.prune_in_slices(prune::Limits::of(keep, now)).await.map_err(RecordsError::Unavailable)
     }
+
+    async fn remove(&self, namespace: &Namespace) -> Result<(), RecordsError> {
+        self.remove_in_slices(namespace.to_string()).await.map_err(RecordsError::Unavailable)
+    }
 }
 
 impl SqliteRecords {
@@ -89,6 +93,13 @@ impl SqliteRecords {
         self.writer.run(move |connection| prune::gaps(connection, limits)).await?;
         while self.writer.run(prune::give_back).await? {}
         Ok(deleted)
+    }
+
+    async fn remove_in_slices(&self, namespace: String) -> Result<(), BoxError> {
+        self.prune_namespace(namespace.clone(), prune::Limits::NOTHING).await?;
+        self.writer.run(move |connection| prune::gaps_of(connection, &namespace)).await?;
+        while self.writer.run(prune::give_back).await? {}
+        Ok(())
     }
 
     async fn prune_namespace(&self, namespace: String, limits: prune::Limits) -> Result<u64, BoxError> {

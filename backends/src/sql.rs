@@ -169,6 +169,18 @@ impl Columns {
         self.next("a text", Value::into_text)
     }
 
+    /// `None` when the column is null.
+    pub(crate) fn text_or_null(&mut self) -> Result<Option<String>, DamagedRow> {
+        self.next("a text", |value| match value {
+            Value::Null => Some(None),
+            value => value.into_text().map(Some),
+        })
+    }
+
+    pub(crate) fn blob(&mut self) -> Result<Vec<u8>, DamagedRow> {
+        self.next("bytes", Value::into_blob)
+    }
+
     pub(crate) fn integer(&mut self) -> Result<i64, DamagedRow> {
         self.next("an integer", Value::into_integer)
     }
@@ -177,15 +189,20 @@ impl Columns {
         self.converted("a number from 0", |number| number.try_into().ok())
     }
 
+    /// `None` when the column is null.
+    pub(crate) fn integer_or_null(&mut self) -> Result<Option<i64>, DamagedRow> {
+        self.next("an integer", |value| match value {
+            Value::Null => Some(None),
+            value => value.into_integer().map(Some),
+        })
+    }
+
     pub(crate) fn time(&mut self) -> Result<Timestamp, DamagedRow> {
         self.integer().map(timestamp)
     }
 
     pub(crate) fn time_or_null(&mut self) -> Result<Option<Timestamp>, DamagedRow> {
-        self.next("a time", |value| match value {
-            Value::Null => Some(None),
-            value => value.into_integer().map(|number| Some(timestamp(number))),
-        })
+        Ok(self.integer_or_null()?.map(timestamp))
     }
 
     /// `None` when the column is null.
@@ -211,6 +228,14 @@ impl Columns {
 
     pub(crate) fn parsed<T: FromStr>(&mut self, wanted: &'static str) -> Result<T, DamagedRow> {
         self.next(wanted, |value| value.into_text()?.parse().ok())
+    }
+
+    /// `None` when the column is null.
+    pub(crate) fn parsed_or_null<T: FromStr>(&mut self, wanted: &'static str) -> Result<Option<T>, DamagedRow> {
+        self.next(wanted, |value| match value {
+            Value::Null => Some(None),
+            value => value.into_text()?.parse().ok().map(Some),
+        })
     }
 
     pub(crate) fn json<T: serde::de::DeserializeOwned>(&mut self, wanted: &'static str) -> Result<T, DamagedRow> {

@@ -7,9 +7,9 @@ use std::process::Command;
 
 use backends::{records, registry, storage};
 use bytes::Bytes;
-use common::{all, line, new_version, record, scratch};
+use common::{all, line, new_version, record, registry_with_one, scratch};
 use domain::{Level, Record};
-use ports::{Records, Registry, Storage, StorageError};
+use ports::{Functions, Records, RegistryError, Storage, StorageError};
 
 /// A file system of one megabyte.
 struct SmallDisk {
@@ -54,23 +54,44 @@ async fn storage_says_that_it_is_full_and_keeps_what_it_has() {
 }
 
 #[tokio::test]
+async fn an_upload_that_does_not_fit_is_refused_and_gives_its_space_back() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let storage = storage::open(&disk.path().join("content")).expect("open");
+    let mut upload = storage.begin().await.expect("begin");
+    let refused = loop {
+        match upload.write(Bytes::from(vec![7; 100_000])).await {
+            Ok(()) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, StorageError::Full(_)), "{refused:?}");
+    assert!(upload.finish().await.is_err());
+    assert_eq!(storage.list().await.expect("list"), []);
+    storage.put(Bytes::from(vec![3; 400_000])).await.expect("the refused bytes take no space");
+}
+
+#[tokio::test]
 async fn the_registry_loses_nothing_that_it_acknowledged() {
     let Some(disk) = SmallDisk::mount() else { return };
     let path = disk.path().join("system.db");
-    let registry = registry::open(&path).await.expect("open");
+    let registry = registry_with_one(&path).await;
     let ballast = disk.path().join("ballast");
     std::fs::write(&ballast, vec![0; 500_000]).expect("take half of the space");
     let mut acknowledged = Vec::new();
-    while let Ok(version) = registry.publish_version(new_version("hello", acknowledged.len().to_string())).await {
-        acknowledged.push(version);
-    }
+    let refused = loop {
+        match registry.publish_version(new_version("hello", acknowledged.len().to_string())).await {
+            Ok(version) => acknowledged.push(version),
+            Err(refused) => break refused,
+        }
+    };
+    assert!(matches!(refused, RegistryError::Full(_)), "{refused:?}");
     assert!(acknowledged.len() > 1);
-    assert_eq!(registry.load().await.expect("load")[0].versions, acknowledged, "reading goes on");
+    assert_eq!(registry.load_functions().await.expect("load")[0].versions, acknowledged, "reading goes on");
     std::fs::remove_file(ballast).expect("make room");
     acknowledged.push(registry.publish_version(new_version("hello", "later")).await.expect("publish again"));
     drop(registry);
     let registry = registry::open(&path).await.expect("open again");
-    assert_eq!(registry.load().await.expect("load")[0].versions, acknowledged);
+    assert_eq!(registry.load_functions().await.expect("load")[0].versions, acknowledged);
 }
 
 #[tokio::test]

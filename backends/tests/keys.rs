@@ -4,10 +4,12 @@ mod common;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 
-use backends::keys;
+use backends::keys::{self, MasterKeySource};
 use common::scratch;
-use ports::{Keys, KeysError};
+use ports::{Keys, KeysError, MasterKey};
 
 #[test]
 fn a_key_is_made_once_and_kept() {
@@ -71,4 +73,136 @@ fn a_purpose_cannot_leave_the_folder() {
     for purpose in ["", "../x", "a/b", "A", "a.b", "a\0"] {
         assert!(matches!(keys.node_key(purpose), Err(KeysError::Unusable { .. })), "{purpose:?}");
     }
+}
+
+/// The bytes 0 to 31, in the forms in which a key may be written.
+const FORMS: [&str; 4] = [
+    "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+    "000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F",
+    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+];
+
+fn masters_from(folder: &Path, source: MasterKeySource) -> Result<Vec<MasterKey>, String> {
+    let keys = keys::open_with(folder, Some(source)).expect("open");
+    keys.master_keys().map_err(|error| error.to_string())
+}
+
+fn masters_in(content: &str) -> Result<Vec<MasterKey>, String> {
+    let folder = scratch();
+    let path = folder.path().join("elsewhere");
+    std::fs::write(&path, content).expect("write");
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("change the mode");
+    masters_from(folder.path(), MasterKeySource::File(path))
+}
+
+fn shell(script: &str) -> MasterKeySource {
+    MasterKeySource::Command(["sh", "-c", script].map(str::to_owned).to_vec())
+}
+
+#[test]
+fn a_master_key_is_made_once_and_its_name_is_derived_from_it() {
+    let folder = scratch();
+    let made = keys::open(folder.path()).expect("open").master_keys().expect("made");
+    assert_eq!(keys::open(folder.path()).expect("open").master_keys().expect("read"), made);
+    assert_eq!(made.len(), 1);
+    assert_eq!(made[0].id.len(), 16);
+    let mode = std::fs::metadata(folder.path().join("master.key")).expect("metadata").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let elsewhere = scratch();
+    let other = keys::open(elsewhere.path()).expect("open").master_keys().expect("made");
+    assert_ne!(other[0].id, made[0].id);
+}
+
+#[test]
+fn a_master_key_is_the_same_in_every_form() {
+    let known = masters_in(FORMS[0]).expect("a key");
+    assert_eq!(known[0].key.expose().to_vec(), (0..32).collect::<Vec<u8>>());
+    for form in FORMS {
+        for content in [form.to_owned(), format!("{form}\n"), format!(" {form}\r\n\n"), format!("{form},{form}")] {
+            assert_eq!(masters_in(&content).as_ref(), Ok(&known), "{content:?}");
+        }
+    }
+}
+
+#[test]
+fn several_master_keys_are_newest_first() {
+    let (new, old) = ("ab".repeat(32), "cd".repeat(32));
+    for between in [",", "\n", " ", ", "] {
+        let masters = masters_in(&format!("{new}{between}{old}")).expect("two keys");
+        assert_eq!(masters[0].key.expose(), &[0xab; 32]);
+        assert_eq!(masters[1].key.expose(), &[0xcd; 32]);
+    }
+}
+
+#[test]
+fn what_is_no_master_key_is_refused_without_being_shown() {
+    let nearly = "ab".repeat(31);
+    for content in ["", "\n,\n", &nearly, "hunter2hunter2", &format!("{} {nearly}", FORMS[0]), &"ab".repeat(40_000)] {
+        let refusal = masters_in(content).expect_err("refused");
+        assert!(refusal.contains("elsewhere") && refusal.contains("key"), "{refusal}");
+        assert!(!refusal.contains("abab") && !refusal.contains("hunter2"), "a secret is never shown: {refusal}");
+    }
+}
+
+#[test]
+fn a_file_of_master_keys_must_be_there_and_private() {
+    let folder = scratch();
+    let absent = folder.path().join("absent");
+    let refusal = masters_from(folder.path(), MasterKeySource::File(absent.clone())).expect_err("not there");
+    assert!(refusal.contains("absent"), "{refusal}");
+    assert!(!absent.exists(), "only the node's own file is made");
+    std::fs::write(&absent, FORMS[0]).expect("write");
+    std::fs::set_permissions(&absent, Permissions::from_mode(0o640)).expect("change the mode");
+    let refusal = masters_from(folder.path(), MasterKeySource::File(absent)).expect_err("others may read it");
+    assert!(refusal.contains("chmod 600") && !refusal.contains(FORMS[0]), "{refusal}");
+}
+
+/// Runs itself again with the variable, because a process must not change its own.
+#[test]
+fn a_variable_holds_master_keys() {
+    const NAME: &str = "ORAMA_TEST_OF_MASTER_KEYS";
+    let folder = scratch();
+    let read = || masters_from(folder.path(), MasterKeySource::Environment(NAME.to_owned()));
+    if std::env::var_os(NAME).is_some() {
+        assert_eq!(read(), masters_in(FORMS[0]));
+        return;
+    }
+    assert!(read().expect_err("not set").contains(&format!("the environment variable `{NAME}` is not set")));
+    let mut again = Command::new(std::env::current_exe().expect("this program"));
+    again.args(["--exact", "a_variable_holds_master_keys"]).env(NAME, FORMS[2]);
+    let output = again.output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+}
+
+#[test]
+fn a_command_prints_master_keys_and_is_run_once() {
+    let folder = scratch();
+    let runs = folder.path().join("runs");
+    let script = format!("echo run >> {}; echo {}", runs.display(), FORMS[3]);
+    let keys = keys::open_with(folder.path(), Some(shell(&script))).expect("open");
+    assert_eq!(keys.master_keys().ok(), masters_in(FORMS[0]).ok());
+    assert_eq!(keys.master_keys().ok(), masters_in(FORMS[0]).ok());
+    assert_eq!(std::fs::read_to_string(runs).expect("it ran"), "run\n");
+    assert_eq!(keys.master_source(), "the command `sh`");
+}
+
+#[test]
+fn a_command_that_fails_is_named_and_what_it_says_is_not_shown() {
+    let folder = scratch();
+    for (script, why) in [
+        ("echo hunter2; exit 3", "exit status: 3"),
+        ("echo hunter2", "does not hold keys"),
+        ("true", "holds no key"),
+        ("printf '\\377'", "cannot read"),
+    ] {
+        let refusal = masters_from(folder.path(), shell(script)).expect_err("refused");
+        assert!(refusal.contains("`sh`") && refusal.contains(why), "{refusal}");
+        assert!(!refusal.contains("hunter2"), "{refusal}");
+    }
+    let missing = MasterKeySource::Command(vec!["/nowhere/at/all".to_owned(), "hunter2".to_owned()]);
+    let refusal = masters_from(folder.path(), missing).expect_err("no such program");
+    assert!(refusal.contains("/nowhere/at/all") && !refusal.contains("hunter2"), "{refusal}");
+    assert!(masters_from(folder.path(), MasterKeySource::Command(Vec::new())).is_err());
 }

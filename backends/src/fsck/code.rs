@@ -5,32 +5,28 @@ use std::path::Path;
 use domain::Cid;
 use ports::StorageError;
 
-use super::system::UsedCode;
-use super::{ProblemKind, Report, listed, unreadable};
-use crate::durable;
+use super::system::Used;
+use super::{ProblemKind, Report, files, unreadable};
 use crate::folder::DataFolder;
-use crate::storage::{TEMPORARY, path_of, read_verified};
+use crate::storage::{path_of, verify};
 
-pub(super) fn check(folder: &DataFolder, used: &UsedCode, report: &mut Report) {
+pub(super) fn check(folder: &DataFolder, used: Option<&Used>, report: &mut Report) {
     let root = folder.code();
-    for (cid, version) in used.iter().flatten() {
+    let stored = files::stored(&root, "code", report);
+    let Some(used) = used.map(|used| &used.code) else { return };
+    for (cid, version) in used {
         check_used(&root, cid, version, report);
     }
-    for fan in listed(durable::folders_in(&root), report).iter().filter(|fan| !fan.ends_with(TEMPORARY)) {
-        for file in listed(durable::files_in(fan), report) {
-            check_file(&root, &file, used, report);
-        }
-    }
-    for file in listed(durable::files_in(&root), report) {
-        unknown(&file, report);
+    for cid in stored.iter().filter(|cid| !used.contains_key(cid)) {
+        report.add(ProblemKind::CodeUnused, format!("no version uses the code {cid}; the next start removes it"));
     }
 }
 
 fn check_used(root: &Path, cid: &Cid, version: &str, report: &mut Report) {
-    match read_verified(root, cid) {
+    match verify(root, cid) {
         Ok(bytes) => {
             report.counts.code_files += 1;
-            report.counts.code_bytes += bytes.len() as u64;
+            report.counts.code_bytes += bytes;
         }
         Err(StorageError::NotFound(_)) => {
             report.add(ProblemKind::CodeMissing, format!("the code {cid} of `{version}` is missing; deploy it again"));
@@ -40,19 +36,4 @@ fn check_used(root: &Path, cid: &Cid, version: &str, report: &mut Report) {
         }
         Err(error) => unreadable(&path_of(root, cid), &error, report),
     }
-}
-
-fn check_file(root: &Path, file: &Path, used: &UsedCode, report: &mut Report) {
-    let name = file.file_name().and_then(|name| name.to_str());
-    match name.and_then(|name| Cid::parse(name).ok()).filter(|cid| path_of(root, cid) == file) {
-        None => unknown(file, report),
-        Some(cid) if used.as_ref().is_some_and(|used| !used.contains_key(&cid)) => {
-            report.add(ProblemKind::CodeUnused, format!("no version uses the code {cid}; the next start removes it"));
-        }
-        Some(_) => {}
-    }
-}
-
-fn unknown(file: &Path, report: &mut Report) {
-    report.add(ProblemKind::UnknownFile, format!("`{}` is no code of ours", file.display()));
 }

@@ -82,7 +82,7 @@ fn examine(connection: &Connection, wanted: &Wanted<'_>, report: &mut Report) ->
     Ok(Examined::Usable)
 }
 
-fn check_integrity(connection: &Connection, path: &Path, report: &mut Report) -> rusqlite::Result<()> {
+pub(super) fn check_integrity(connection: &Connection, path: &Path, report: &mut Report) -> rusqlite::Result<()> {
     let mut statement = connection.prepare(&format!("PRAGMA integrity_check({COMPLAINTS_MAX})"))?;
     let complaints = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
     for complaint in complaints.iter().filter(|complaint| *complaint != "ok") {

@@ -11,17 +11,25 @@ use crate::durable;
 use crate::folder::DataFolder;
 use crate::registry::{KIND, migrations::MIGRATIONS};
 
-/// The code that versions use: each identifier with the name of one version. `None` when it cannot be told.
-pub(super) type UsedCode = Option<BTreeMap<Cid, String>>;
+/// What the control plane refers to.
+#[derive(Debug, Default)]
+pub(super) struct Used {
+    /// The code that versions use: each identifier with the name of one version.
+    pub code: BTreeMap<Cid, String>,
+    /// The content that is owned: each identifier with one of its owners.
+    pub content: BTreeMap<Cid, String>,
+    pub namespaces: Vec<String>,
+}
 
-pub(super) fn check(folder: &DataFolder, report: &mut Report) -> UsedCode {
+/// `None` when what is used cannot be told.
+pub(super) fn check(folder: &DataFolder, report: &mut Report) -> Option<Used> {
     let path = folder.system_db();
     let wanted = Wanted { path: &path, kind: KIND, newest: MIGRATIONS.len() as i64 };
     match open(&wanted, report) {
         Opened::Unusable => None,
         Opened::Empty => without_database(folder, report),
         Opened::Usable(connection) => match check_rows(&connection, report) {
-            Ok(used) => used,
+            Ok(used) => Some(used),
             Err(error) => {
                 failed(&path, &error, report);
                 None
@@ -30,23 +38,32 @@ pub(super) fn check(folder: &DataFolder, report: &mut Report) -> UsedCode {
     }
 }
 
-/// A node that never got as far as its first table has no code either.
-fn without_database(folder: &DataFolder, report: &mut Report) -> UsedCode {
-    let fans = durable::folders_in(&folder.code()).unwrap_or_default();
+/// A node that never got as far as its first table has stored nothing either.
+fn without_database(folder: &DataFolder, report: &mut Report) -> Option<Used> {
+    let storages = [folder.code(), folder.content()];
+    let fans = storages.iter().flat_map(|root| durable::folders_in(root).unwrap_or_default()).collect::<Vec<_>>();
     if fans.iter().all(|fan| fan.ends_with(crate::storage::TEMPORARY)) {
-        return Some(BTreeMap::new());
+        return Some(Used::default());
     }
-    let message = format!("`{}` is missing, but there is code; restore it from a backup", folder.system_db().display());
+    let message = format!(
+        "`{}` is missing, but there is code or content; restore it from a backup",
+        folder.system_db().display()
+    );
     report.add(ProblemKind::DatabaseMissing, message);
     None
 }
 
-fn check_rows(connection: &Connection, report: &mut Report) -> rusqlite::Result<UsedCode> {
+fn check_rows(connection: &Connection, report: &mut Report) -> rusqlite::Result<Used> {
     check_active_versions(connection, report)?;
     check_numbers(connection, report)?;
+    super::namespaces::check(connection, report)?;
     let functions: i64 = connection.query_row("SELECT count(*) FROM functions WHERE active IS NOT NULL", [], first)?;
     report.counts.functions = functions.unsigned_abs();
-    check_versions(connection, report)
+    Ok(Used {
+        code: check_versions(connection, report)?,
+        content: check_contents(connection, report)?,
+        namespaces: namespaces(connection)?,
+    })
 }
 
 fn check_active_versions(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
@@ -78,7 +95,7 @@ fn check_numbers(connection: &Connection, report: &mut Report) -> rusqlite::Resu
     Ok(())
 }
 
-fn check_versions(connection: &Connection, report: &mut Report) -> rusqlite::Result<UsedCode> {
+fn check_versions(connection: &Connection, report: &mut Report) -> rusqlite::Result<BTreeMap<Cid, String>> {
     let mut used = BTreeMap::new();
     let mut statement = connection
         .prepare("SELECT namespace || '/' || name || '@' || number, code, manifest FROM function_versions")?;
@@ -95,9 +112,34 @@ fn check_versions(connection: &Connection, report: &mut Report) -> rusqlite::Res
             Err(error) => report.add(ProblemKind::RowDamaged, format!("the code of `{version}`: {error}")),
         }
     }
-    Ok(Some(used))
+    Ok(used)
+}
+
+fn check_contents(connection: &Connection, report: &mut Report) -> rusqlite::Result<BTreeMap<Cid, String>> {
+    let mut owned = BTreeMap::new();
+    // A folder that no newer program has opened since has no such table yet.
+    if !connection.table_exists(None, "contents")? {
+        return Ok(owned);
+    }
+    let mut statement = connection.prepare("SELECT namespace, cid FROM contents")?;
+    for row in statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))? {
+        let (namespace, cid) = row?;
+        match Cid::parse(&cid) {
+            Ok(cid) => drop(owned.insert(cid, namespace)),
+            Err(error) => report.add(ProblemKind::RowDamaged, format!("content of namespace `{namespace}`: {error}")),
+        }
+    }
+    Ok(owned)
 }
 
 fn first(row: &Row<'_>) -> rusqlite::Result<i64> {
     row.get(0)
+}
+
+/// A folder that no newer program has opened since has no such table yet, and no databases either.
+fn namespaces(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    if !connection.table_exists(None, "namespaces")? {
+        return Ok(Vec::new());
+    }
+    connection.prepare("SELECT name FROM namespaces")?.query_map([], |row| row.get(0))?.collect()
 }

@@ -21,6 +21,9 @@ pub(super) struct Limits {
 }
 
 impl Limits {
+    /// Keeps nothing at all.
+    pub(super) const NOTHING: Self = Self { oldest_at: i64::MAX, newest_at: i64::MAX, bytes_max: -1 };
+
     pub(super) fn of(keep: &Retention, now: Timestamp) -> Self {
         let now = nanoseconds(now);
         let age_max = i64::try_from(keep.age_max.as_nanos()).unwrap_or(i64::MAX);
@@ -85,6 +88,10 @@ fn delete_by_size(connection: &Connection, namespace: &str, bytes_max: i64) -> r
 
 pub(super) fn gaps(connection: &Connection, limits: Limits) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM gaps WHERE until_at < ?1", [limits.oldest_at]).map(drop)
+}
+
+pub(super) fn gaps_of(connection: &Connection, namespace: &str) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM gaps WHERE namespace = ?1", [namespace]).map(drop)
 }
 
 /// Gives unused pages back to the file system, up to a slice; false when enough was given back.

@@ -2,7 +2,7 @@
 
 use crate::sql::schema::Migrations;
 
-pub(crate) const MIGRATIONS: &Migrations = &[FUNCTIONS_KEYS_REPLIES];
+pub(crate) const MIGRATIONS: &Migrations = &[FUNCTIONS_KEYS_REPLIES, NAMESPACES_IDENTITIES_SECRETS_CONTENTS];
 
 const FUNCTIONS_KEYS_REPLIES: &[&str] = &[
     // A deleted function keeps its row with no active version, so that its numbers are never used again.
@@ -53,4 +53,141 @@ const FUNCTIONS_KEYS_REPLIES: &[&str] = &[
         PRIMARY KEY (namespace, function, caller, key)
     ) STRICT",
     "CREATE INDEX replies_by_time ON replies (claimed_at)",
+];
+
+const NAMESPACES_IDENTITIES_SECRETS_CONTENTS: &[&str] = &[
+    // `owned_bytes` is the sum over `contents`, kept by the triggers below, so that a quota costs the same however much is owned.
+    "CREATE TABLE namespaces (
+        name TEXT PRIMARY KEY,
+        created_at INTEGER NOT NULL,
+        created_by TEXT NOT NULL,
+        settings TEXT NOT NULL CHECK (json_valid(settings)),
+        ending INTEGER NOT NULL CHECK (ending IN (0, 1)),
+        owned_bytes INTEGER NOT NULL DEFAULT 0 CHECK (owned_bytes >= 0)
+    ) STRICT",
+    // Whatever was there before namespaces were kept goes on living in one; `default` is always there.
+    "INSERT INTO namespaces (name, created_at, created_by, settings, ending)
+        SELECT name, coalesce(min(since), unixepoch() * 1000000000), 'node', '{}', 0 FROM (
+            SELECT 'default' AS name, NULL AS since
+            UNION ALL SELECT namespace, updated_at FROM functions
+            UNION ALL SELECT namespace, created_at FROM function_versions
+            UNION ALL SELECT namespace, created_at FROM api_keys)
+        GROUP BY name",
+    "CREATE TABLE owners (
+        namespace TEXT NOT NULL REFERENCES namespaces (name),
+        wallet TEXT NOT NULL,
+        scopes TEXT NOT NULL CHECK (json_valid(scopes)),
+        added_at INTEGER NOT NULL,
+        PRIMARY KEY (namespace, wallet)
+    ) STRICT, WITHOUT ROWID",
+    "ALTER TABLE api_keys ADD COLUMN expires_at INTEGER",
+    "ALTER TABLE api_keys ADD COLUMN last_used_at INTEGER",
+    "ALTER TABLE api_keys ADD COLUMN wallet TEXT",
+    "ALTER TABLE api_keys ADD COLUMN generation INTEGER
+        CHECK ((generation IS NULL) = (wallet IS NULL) AND generation >= 0)",
+    "CREATE INDEX api_keys_by_namespace ON api_keys (namespace)",
+    "CREATE UNIQUE INDEX api_keys_by_wallet ON api_keys (namespace, wallet, generation) WHERE wallet IS NOT NULL",
+    "CREATE TABLE nonces (
+        hash BLOB PRIMARY KEY CHECK (length(hash) = 32),
+        expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    "CREATE INDEX nonces_by_time ON nonces (expires_at)",
+    // One row for each sign-in.
+    "CREATE TABLE refresh_families (
+        id TEXT PRIMARY KEY,
+        namespace TEXT NOT NULL REFERENCES namespaces (name),
+        subject TEXT NOT NULL,
+        revoked_at INTEGER
+    ) STRICT, WITHOUT ROWID",
+    "CREATE INDEX refresh_families_by_subject ON refresh_families (namespace, subject)",
+    "CREATE INDEX refresh_families_revoked ON refresh_families (revoked_at) WHERE revoked_at IS NOT NULL",
+    // A token that was used stays until it expires: whoever presents it again has stolen it, or was stolen from. The foreign key
+    // is checked at commit, so that families can be forgotten while it is still known which of their tokens expired.
+    "CREATE TABLE refresh_tokens (
+        hash BLOB PRIMARY KEY CHECK (length(hash) = 32),
+        family TEXT NOT NULL REFERENCES refresh_families (id) DEFERRABLE INITIALLY DEFERRED,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        used INTEGER NOT NULL CHECK (used IN (0, 1))
+    ) STRICT, WITHOUT ROWID",
+    "CREATE INDEX refresh_tokens_by_family ON refresh_tokens (family)",
+    "CREATE INDEX refresh_tokens_by_time ON refresh_tokens (expires_at)",
+    "CREATE VIEW unrevoked_tokens AS
+        SELECT t.hash, t.family, f.namespace, f.subject, t.created_at, t.expires_at, t.used
+        FROM refresh_tokens t JOIN refresh_families f ON f.id = t.family
+        WHERE f.revoked_at IS NULL",
+    "CREATE TABLE claims (
+        namespace TEXT NOT NULL REFERENCES namespaces (name),
+        wallet TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (namespace, wallet, key)
+    ) STRICT, WITHOUT ROWID",
+    "CREATE TABLE signing_keys (
+        id TEXT PRIMARY KEY,
+        master TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        created_at INTEGER NOT NULL,
+        retired_at INTEGER
+    ) STRICT",
+    "CREATE TABLE apps (
+        id TEXT PRIMARY KEY,
+        namespace TEXT NOT NULL REFERENCES namespaces (name),
+        name TEXT NOT NULL,
+        wallet TEXT NOT NULL,
+        created_at INTEGER NOT NULL
+    ) STRICT",
+    "CREATE INDEX apps_by_namespace ON apps (namespace)",
+    "CREATE TABLE data_keys (
+        id TEXT PRIMARY KEY,
+        namespace TEXT NOT NULL REFERENCES namespaces (name),
+        master TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        created_at INTEGER NOT NULL,
+        UNIQUE (namespace, id)
+    ) STRICT",
+    // A secret is sealed with a key of its own namespace.
+    "CREATE TABLE secrets (
+        namespace TEXT NOT NULL,
+        name TEXT NOT NULL,
+        data_key TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL,
+        PRIMARY KEY (namespace, name),
+        FOREIGN KEY (namespace, data_key) REFERENCES data_keys (namespace, id)
+    ) STRICT",
+    "CREATE INDEX secrets_by_data_key ON secrets (namespace, data_key)",
+    "CREATE TABLE contents (
+        namespace TEXT NOT NULL REFERENCES namespaces (name),
+        cid TEXT NOT NULL,
+        name TEXT NOT NULL,
+        bytes INTEGER NOT NULL CHECK (bytes >= 0),
+        pinned INTEGER NOT NULL CHECK (pinned IN (0, 1)),
+        created_at INTEGER NOT NULL,
+        PRIMARY KEY (namespace, cid)
+    ) STRICT",
+    "CREATE INDEX contents_by_time ON contents (namespace, created_at, cid)",
+    "CREATE INDEX contents_unpinned ON contents (created_at) WHERE pinned = 0",
+    "CREATE INDEX contents_by_cid ON contents (cid)",
+    "CREATE TRIGGER contents_owned AFTER INSERT ON contents BEGIN
+        UPDATE namespaces SET owned_bytes = owned_bytes + NEW.bytes WHERE name = NEW.namespace;
+    END",
+    "CREATE TRIGGER contents_disowned AFTER DELETE ON contents BEGIN
+        UPDATE namespaces SET owned_bytes = owned_bytes - OLD.bytes WHERE name = OLD.namespace;
+    END",
+    // No foreign key: events outlive their namespace. A null namespace is the node.
+    "CREATE TABLE audit (
+        id INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL,
+        namespace TEXT,
+        actor TEXT NOT NULL,
+        action TEXT NOT NULL,
+        resource TEXT NOT NULL,
+        ip TEXT NOT NULL,
+        request_id TEXT NOT NULL,
+        outcome TEXT NOT NULL
+    ) STRICT",
+    "CREATE INDEX audit_by_time ON audit (at)",
+    "CREATE INDEX audit_by_namespace ON audit (namespace, at)",
 ];

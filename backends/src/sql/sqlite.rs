@@ -105,6 +105,16 @@ fn open_error(path: &Path, error: rusqlite::Error) -> OpenError {
     }
 }
 
+/// Was a change refused because the disk, or what the file may use of it, is full?
+pub(crate) fn is_full(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let sqlite = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error);
+    // The shared-memory file of the write-ahead log is the one place where a full disk reads as an input/output error.
+    let sqlite = sqlite.is_some_and(|error| {
+        error.code == rusqlite::ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+    });
+    sqlite || error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
+}
+
 pub(crate) fn unavailable(path: &Path, source: impl Into<BoxError>) -> OpenError {
     OpenError::Unavailable { database: path.display().to_string(), source: source.into() }
 }

@@ -1,12 +1,15 @@
 //! What the tests of several stores need.
 #![allow(dead_code, reason = "every test program uses its part of this")]
 
+use std::path::Path;
+
+use backends::registry::{self, SqlRegistry};
 use bytes::Bytes;
 use domain::{
-    Cid, FunctionName, Level, LogLine, Manifest, Namespace, Record, RecordQuery, RequestId, Status, Timestamp,
-    TriggerKind, VersionNumber,
+    Cid, FunctionName, Level, LogLine, Manifest, Namespace, NamespaceSettings, Record, RecordQuery, RequestId, Status,
+    Timestamp, TriggerKind, VersionNumber,
 };
-use ports::NewVersion;
+use ports::{Namespaces, NewVersion, StoredNamespace};
 
 pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_767_225_600 + second).expect("a date within range")
@@ -22,6 +25,24 @@ pub(crate) fn name(text: &str) -> FunctionName {
 
 pub(crate) fn code() -> Bytes {
     Bytes::from_static(b"\0asm the code of hello")
+}
+
+/// A new control plane with the namespace `one`, which [`new_version`] is for.
+pub(crate) async fn registry_with_one(path: &Path) -> SqlRegistry {
+    let registry = registry::open(path).await.expect("open the registry");
+    create_namespace(&registry, "one").await;
+    registry
+}
+
+pub(crate) async fn create_namespace(registry: &SqlRegistry, name: &str) {
+    let new = StoredNamespace {
+        name: namespace(name),
+        created_at: at(0),
+        created_by: "key:k0".to_owned(),
+        settings: NamespaceSettings::default(),
+        ending: false,
+    };
+    registry.create_namespace(new, None).await.expect("create a namespace");
 }
 
 pub(crate) fn new_version(function: &str, id: impl Into<String>) -> NewVersion {

@@ -1,12 +1,13 @@
-//! Rows of the control plane, and the types they stand for.
+//! Functions, versions and replies as rows.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{Error, ErrorCode, FailureKind, FunctionState, FunctionVersion, ReplyHead, RequestId, VersionNumber};
-use ports::{StoredFunction, StoredKey, StoredOutcome};
+use ports::{StoredFunction, StoredOutcome};
 use serde::{Deserialize, Serialize};
 
+use crate::registry::json;
 use crate::sql::{Columns, DamagedRow, Value};
 
 /// Every function with its versions, from rows that are ordered by function and number.
@@ -49,19 +50,6 @@ pub(super) fn number(columns: &mut Columns) -> Result<VersionNumber, DamagedRow>
     columns.converted("a version number", |number| VersionNumber::new(number.try_into().ok()?))
 }
 
-pub(super) fn key(row: Vec<Value>) -> Result<StoredKey, DamagedRow> {
-    let mut columns = Columns::of(row);
-    Ok(StoredKey {
-        id: columns.text()?,
-        name: columns.text()?,
-        namespace: columns.parsed("a namespace")?,
-        scopes: columns.json("a list of scopes")?,
-        hash: columns.hash()?,
-        created_at: columns.time()?,
-        revoked_at: columns.time_or_null()?,
-    })
-}
-
 /// The fingerprint of the request that claimed first, and the outcome once there is one.
 pub(super) fn reply(row: Vec<Value>) -> Result<([u8; 32], Option<StoredOutcome>), DamagedRow> {
     let mut columns = Columns::of(row);
@@ -84,10 +72,6 @@ pub(super) fn outcome_json(outcome: &StoredOutcome) -> String {
         hint: error.hint.clone(),
     });
     json(&KeptOutcome { request_id: outcome.request_id.clone(), duration_ms: outcome.duration_ms, head, error })
-}
-
-pub(super) fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("our own types have text keys, and serialize")
 }
 
 /// A [`StoredOutcome`] without its body.

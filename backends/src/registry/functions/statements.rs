@@ -1,9 +1,10 @@
-//! Every statement of the control plane.
+//! The statements for functions, versions and replies.
 
 use domain::{FunctionName, Namespace, Timestamp, VersionNumber};
-use ports::{Claim, NewVersion, StoredKey, StoredOutcome};
+use ports::{Claim, NewVersion, StoredOutcome};
 
 use super::rows;
+use crate::registry::json;
 use crate::sql::{Statement, Value};
 
 pub(super) fn load_functions() -> Statement {
@@ -15,10 +16,11 @@ pub(super) fn load_functions() -> Statement {
     Statement::new(sql, [])
 }
 
-/// Creates the function, or takes its next number; a function that was deleted comes back enabled.
+/// Creates the function, or takes its next number; a function that was deleted comes back enabled. No row when its namespace does
+/// not live.
 pub(super) fn next_number(new: &NewVersion) -> Statement {
     let sql = "INSERT INTO functions (namespace, name, last_number, active, enabled, updated_at)
-        VALUES (?1, ?2, 1, 1, 1, ?3)
+        SELECT ?1, ?2, 1, 1, 1, ?3 FROM namespaces WHERE name = ?1 AND ending = 0
         ON CONFLICT (namespace, name) DO UPDATE SET
             last_number = last_number + 1,
             active = last_number + 1,
@@ -28,7 +30,7 @@ pub(super) fn next_number(new: &NewVersion) -> Statement {
     Statement::new(sql, [new.namespace.as_str().into(), new.manifest.name.as_str().into(), new.created_at.into()])
 }
 
-/// Stores the version under the number that [`next_number`] has just taken.
+/// Stores the version under the number that [`next_number`] has just taken; a namespace that does not live has no functions.
 pub(super) fn insert_version(new: &NewVersion) -> Statement {
     let sql = "INSERT INTO function_versions
             (id, namespace, name, number, code, code_bytes, manifest, created_at, created_by)
@@ -40,7 +42,7 @@ pub(super) fn insert_version(new: &NewVersion) -> Statement {
         new.manifest.name.as_str().into(),
         new.code.to_string().into(),
         new.code_bytes.into(),
-        rows::json(&new.manifest).into(),
+        json(&new.manifest).into(),
         new.created_at.into(),
         new.created_by.as_str().into(),
     ];
@@ -103,29 +105,10 @@ pub(super) fn delete_versions(namespace: &Namespace, name: &FunctionName) -> Sta
     Statement::new(sql, [namespace.as_str().into(), name.as_str().into()])
 }
 
-pub(super) fn insert_key(key: &StoredKey) -> Statement {
-    let sql = "INSERT INTO api_keys (id, name, namespace, scopes, hash, created_at, revoked_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING";
-    let values = [
-        key.id.as_str().into(),
-        key.name.as_str().into(),
-        key.namespace.as_str().into(),
-        rows::json(&key.scopes).into(),
-        key.hash.as_slice().into(),
-        key.created_at.into(),
-        key.revoked_at.into(),
-    ];
-    Statement::new(sql, values)
-}
-
-pub(super) fn load_keys() -> Statement {
-    let sql = "SELECT id, name, namespace, scopes, hash, created_at, revoked_at FROM api_keys ORDER BY created_at, id";
-    Statement::new(sql, [])
-}
-
 pub(super) fn claim(claim: &Claim) -> Statement {
     let sql = "INSERT INTO replies (namespace, function, caller, key, fingerprint, claimed_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (namespace, function, caller, key) DO NOTHING";
+        SELECT ?1, ?2, ?3, ?4, ?5, ?6 FROM namespaces WHERE name = ?1 AND ending = 0
+        ON CONFLICT (namespace, function, caller, key) DO NOTHING";
     let [namespace, function, caller, key] = reply_key(claim);
     Statement::new(sql, [namespace, function, caller, key, claim.fingerprint.as_slice().into(), claim.at.into()])
 }
@@ -138,7 +121,7 @@ pub(super) fn load_reply(claim: &Claim) -> Statement {
 
 pub(super) fn store_reply(claim: &Claim, outcome: &StoredOutcome) -> Statement {
     let sql = "INSERT INTO replies (namespace, function, caller, key, fingerprint, claimed_at, outcome, body)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM namespaces WHERE name = ?1 AND ending = 0
         ON CONFLICT (namespace, function, caller, key) DO UPDATE SET
             fingerprint = excluded.fingerprint,
             claimed_at = excluded.claimed_at,

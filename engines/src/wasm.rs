@@ -1,6 +1,6 @@
 //! The engine `wasm`: wasmtime, a fresh instance for every call.
 //!
-//! Guests run on the async thread itself and yield at epochs; a call that is still running after two of them moves to a
+//! Guests run on the async thread itself and yield at epochs; a call that has used up two of them moves to a
 //! runtime for slow calls (`handover.rs`). Modules are compiled in a killable child (`compile.rs`), kept on disk and mapped
 //! at first use (`cache.rs`). Upload checks are in `check.rs`, the two ABIs in `abi.rs` (ours) and `wasi.rs` (preview 1).
 
@@ -117,7 +117,9 @@ impl Engine for WasmEngine {
 
     async fn invoke(&self, call: Call, services: Arc<Services>) -> Result<Reply, Failed> {
         let loaded = self.cache.get(&services.version.code).await.map_err(run::not_loaded)?;
-        handover::drive(Metered::new(run::run(loaded, call, services)), &self.slow).await
+        let observed = call.observed.clone();
+        let metered = Metered::new(run::run(loaded, call, services), observed.clone());
+        handover::drive(metered, observed, &self.slow).await
     }
 
     async fn forget(&self, code: &Cid) {

@@ -156,7 +156,7 @@ async fn context() {
         call(&Bench::new(), "context", "env: {MY_VAR: value}", b"").await,
         expect![[r#"
             request-1
-            default
+            0xada
             value
 
 
@@ -171,13 +171,12 @@ async fn absent_services() {
     show(
         call(&Bench::new(), "absent_services", "", b"").await,
         expect![[r#"
-            {"rows":[],"rows_affected":0,"error":"the database is not available on this server","code":"UNAVAILABLE"}{"configured":false,"namespace":"default"}0
-            log warn: `db_query_v2` is not available on this server
-            log warn: `cache_set` is not available on this server
-            log warn: `get_secret` is not available on this server
-            log warn: `cache_incr` is not available on this server
-            log warn: `pubsub_publish` is not available on this server
-        "#]],
+        {"results":[],"committed":false,"failed_index":-1,"error":"publishing is not available on this server","code":"UNAVAILABLE"}{"configured":false,"namespace":"default"}0
+        log warn: `exec_and_publish` is not available on this server
+        log warn: `pubsub_publish` is not available on this server
+        log warn: `get_ws_client_id` is not available on this server
+        log warn: `push_send_topic` is not available on this server
+    "#]],
     );
 }
 

@@ -75,7 +75,7 @@ async fn everything_that_a_call_knows_of_itself() {
     let answer = answers("probe-c", "env: {MY_VAR: value}", "{}").await;
     for part in [
         r#""request_id":"request-1""#,
-        r#""wallet":"default""#,
+        r#""wallet":"0xada""#,
         r#""my_var":"value""#,
         r#""secret":"""#,
         r#""argument":"guest""#,

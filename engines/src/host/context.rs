@@ -1,5 +1,7 @@
 //! Who calls, and what the call was given.
 
+use serde_json::json;
+
 use super::Host;
 
 impl Host {
@@ -19,12 +21,19 @@ impl Host {
     }
 
     /// A custom claim of the caller's token; empty when there is none.
-    pub(crate) fn caller_claim(&self, name: &str) -> &str {
-        self.context.caller.claims.get(name).map(String::as_str).unwrap_or_default()
+    pub(crate) fn caller_claim(&self, name: &[u8]) -> &str {
+        let claim = std::str::from_utf8(name).ok().and_then(|name| self.context.caller.claims.get(name));
+        claim.map(String::as_str).unwrap_or_default()
     }
 
     /// A variable of `env` in the manifest; empty when it is not set.
-    pub(crate) fn env(&self, key: &str) -> &str {
-        self.services.version.manifest.env.get(key).map(String::as_str).unwrap_or_default()
+    pub(crate) fn env(&self, key: &[u8]) -> &str {
+        let variable = std::str::from_utf8(key).ok().and_then(|key| self.services.version.manifest.env.get(key));
+        variable.map(String::as_str).unwrap_or_default()
+    }
+
+    /// Credentials for a TURN server: there is none yet.
+    pub(crate) fn turn_credentials(&self) -> String {
+        json!({"configured": false, "namespace": self.services.version.namespace.as_str()}).to_string()
     }
 }

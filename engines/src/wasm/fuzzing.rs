@@ -3,8 +3,8 @@
 
 use domain::fuzzing::Target;
 
-use super::abi::response::{HEADERS_MAX, parse_headers};
 use super::check;
+use crate::host::{HEADERS_MAX, parse_headers};
 
 /// Every target of this crate.
 pub const TARGETS: &[Target] = &[("wasm_check", wasm_check), ("wasm_response_headers", wasm_response_headers)];

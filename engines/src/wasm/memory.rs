@@ -1,5 +1,6 @@
 //! Guest memory: the limit of an instance, and reading and writing it by pointer and length.
 
+use ports::Observed;
 use wasmtime::{Memory, ResourceLimiter};
 
 /// What one element of a table costs.
@@ -9,18 +10,15 @@ const TABLE_ELEMENT_BYTES: usize = std::mem::size_of::<usize>();
 pub(crate) struct MemoryLimit {
     limit: usize,
     used: usize,
+    observed: Observed,
     /// The guest asked for more than the limit and was refused.
     pub(crate) refused: bool,
 }
 
 impl MemoryLimit {
-    pub(crate) fn new(limit: u64) -> Self {
-        Self { limit: usize::try_from(limit).unwrap_or(usize::MAX), used: 0, refused: false }
-    }
-
-    /// Memories and tables never shrink, so what is used now is the peak.
-    pub(crate) fn peak_bytes(&self) -> u64 {
-        self.used as u64
+    /// The peak goes to `observed`, where it is seen also when the call never ends.
+    pub(crate) fn new(limit: u64, observed: Observed) -> Self {
+        Self { limit: usize::try_from(limit).unwrap_or(usize::MAX), used: 0, observed, refused: false }
     }
 
     fn grow(&mut self, by: usize) -> bool {
@@ -28,6 +26,8 @@ impl MemoryLimit {
         self.refused |= wanted > self.limit;
         if wanted <= self.limit {
             self.used = wanted;
+            // Memories and tables never shrink, so what is used now is the peak.
+            self.observed.update(|ended| ended.usage.memory_peak_bytes = wanted as u64);
         }
         wanted <= self.limit
     }
@@ -95,11 +95,12 @@ mod tests {
 
     #[test]
     fn memories_and_tables_share_one_limit() {
-        let mut limit = MemoryLimit::new(1000);
+        let observed = Observed::default();
+        let mut limit = MemoryLimit::new(1000, observed.clone());
         assert!(limit.memory_growing(0, 600, None).expect("never fails"));
         assert!(limit.table_growing(0, 50, None).expect("never fails"));
         assert!(!limit.memory_growing(600, 601, None).expect("never fails"));
         assert!(limit.refused);
-        assert_eq!(limit.peak_bytes(), 1000);
+        assert_eq!(observed.take().usage.memory_peak_bytes, 1000);
     }
 }

@@ -2,21 +2,23 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ports::{Failed, Reply};
+use ports::{Failed, Observed, Reply};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Runs a call and writes what it cost into its usage. Waiting costs nothing.
 pub(crate) struct Metered<F> {
     call: Pin<Box<F>>,
     cpu: Duration,
+    observed: Observed,
 }
 
 impl<F> Metered<F> {
-    pub(crate) fn new(call: F) -> Self {
-        Self { call: Box::pin(call), cpu: Duration::ZERO }
+    /// The cost so far goes to `observed` at each pause, where it is seen also when the call never ends.
+    pub(crate) fn new(call: F, observed: Observed) -> Self {
+        Self { call: Box::pin(call), cpu: Duration::ZERO, observed }
     }
 }
 
@@ -27,7 +29,10 @@ impl<F: Future<Output = Result<Reply, Failed>>> Future for Metered<F> {
         let before = thread_cpu();
         let polled = self.call.as_mut().poll(context);
         self.cpu += thread_cpu().saturating_sub(before);
-        let mut ended = ready!(polled);
+        let Poll::Ready(mut ended) = polled else {
+            self.observed.update(|ended| ended.usage.cpu = self.cpu);
+            return Poll::Pending;
+        };
         match &mut ended {
             Ok(reply) => reply.ended.usage.cpu = self.cpu,
             Err(failed) => failed.ended.usage.cpu = self.cpu,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use domain::{Error, ErrorCode, FailureKind, Level, Manifest, Usage};
+use domain::{Error, ErrorCode, FailureKind, Level, Manifest};
 use ports::{BoxError, Call, Ended, Failed, PrepareError, Reply, Services};
 use wasmtime::{Instance, Store, StoreContextMut, Trap, UpdateDeadline};
 
+use super::abi::Allocator;
 use super::cache::{Entry, Loaded};
 use super::memory::{self, MemoryLimit};
 use super::state::{State, Stop, Streams};
@@ -29,15 +30,16 @@ pub(crate) async fn run(loaded: Arc<Loaded>, call: Call, services: Arc<Services>
 }
 
 fn state(call: Call, services: Arc<Services>) -> State {
-    let Call { context, http, input } = call;
-    let limit = MemoryLimit::new(services.version.manifest.memory_bytes_max());
+    let Call { context, http, input, observed } = call;
+    let limit = MemoryLimit::new(services.version.manifest.memory_bytes_max(), observed.clone());
     State {
-        host: Host::new(context, services),
+        host: Host::new(context, services, observed.clone()),
+        observed,
         limit,
         streams: Streams::new(input),
         memory: None,
         allocating: 0,
-        response: None,
+        allocator: Allocator::default(),
         http,
         strings: None,
     }
@@ -99,9 +101,8 @@ fn conclude(mut state: State, ended: wasmtime::Result<()>) -> Result<Reply, Fail
         Err(error) if !is_exit_0(&error) => Err(failure(&state, &error)),
         _ => Ok(()),
     };
-    let usage = Usage { memory_peak_bytes: state.limit.peak_bytes(), ..Usage::default() };
-    let ended = Ended { usage, logs: state.host.logs.take() };
-    match (result, state.response) {
+    let ended = state.observed.take();
+    match (result, state.host.response) {
         (Ok(()), Some((head, body))) => Ok(Reply { head: Some(head), body, ended }),
         (Ok(()), None) => Ok(Reply { head: None, body: Bytes::from(state.streams.output), ended }),
         (Err((error, cause)), _) => Err(Failed { error, ended, cause }),
@@ -170,7 +171,7 @@ fn out_of_memory(manifest: &Manifest, state: &State) -> Error {
 
 /// The message, with the end of what the guest wrote to standard error.
 fn with_tail(message: String, state: &State) -> String {
-    match state.streams.errors.text() {
+    match state.streams.errors.text(&state.host) {
         tail if tail.is_empty() => message,
         tail => format!("{message}; standard error: {tail}"),
     }
@@ -205,13 +206,13 @@ impl State {
     pub(crate) fn write_errors(&mut self, bytes: &[u8]) {
         self.streams.errors.write(bytes);
         for line in self.streams.errors.lines(bytes) {
-            self.host.logs.write(Level::Debug, &line);
+            self.host.log_bytes(Level::Debug, &line);
         }
     }
 
     fn flush_errors(&mut self) {
         if let Some(line) = self.streams.errors.last_line() {
-            self.host.logs.write(Level::Debug, &line);
+            self.host.log_bytes(Level::Debug, &line);
         }
     }
 }

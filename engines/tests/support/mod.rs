@@ -1,24 +1,34 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 //! An engine on a folder of its own, and a few words to say what a test is about.
 
+pub mod stuck;
+
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{
-    Caller, Cid, FunctionVersion, HttpHead, Manifest, Namespace, RequestId, Scope, Scopes, Timestamp, TriggerKind,
-    VersionNumber,
+    Caller, Cid, Error, FunctionRef, FunctionVersion, HttpHead, Manifest, Namespace, RequestId, Scope, Scopes,
+    Timestamp, TriggerKind, VersionNumber,
 };
 use engines::{HelperCommand, WasmConfig, WasmEngine};
 use expect_test::Expect;
-use ports::memory::MemoryStorage;
-use ports::{Call, CallContext, Code, Engine, Failed, NodeKey, PrepareError, Prepared, Reply, Services, Storage};
+use ports::memory::{MemoryCaches, MemoryStorage, ScriptedDatabases, TestServices};
+use ports::{
+    Caches, Call, CallContext, Code, Databases, Engine, Failed, Invoker, NodeKey, Observed, PrepareError, Prepared,
+    Reply, Storage,
+};
 
 pub struct Bench {
-    engine: WasmEngine,
+    engine: Arc<WasmEngine>,
     storage: Arc<MemoryStorage>,
     folder: Arc<tempfile::TempDir>,
+    /// The answers of the database in `services`.
+    pub databases: Arc<ScriptedDatabases>,
+    /// What every call may use.
+    pub services: TestServices,
 }
 
 impl Bench {
@@ -44,7 +54,9 @@ impl Bench {
         config.instances_max = 220;
         change(&mut config);
         let engine = WasmEngine::open(config, storage.clone(), tokio::runtime::Handle::current()).expect("an engine");
-        Self { engine, storage, folder }
+        let (databases, home) = (Arc::new(ScriptedDatabases::new()), Namespace::default_namespace());
+        let services = TestServices::new(databases.of(&home), MemoryCaches::default().of(&home));
+        Self { engine: Arc::new(engine), storage, folder, databases, services }
     }
 
     /// The same node after a restart.
@@ -71,8 +83,23 @@ impl Bench {
     }
 
     pub async fn call_as(&self, code: &Cid, manifest: &str, input: &[u8], id: &str) -> Result<Reply, Failed> {
+        self.call_observed(code, manifest, input, id, Observed::default()).await
+    }
+
+    pub async fn call_observed(
+        &self,
+        code: &Cid,
+        manifest: &str,
+        input: &[u8],
+        id: &str,
+        observed: Observed,
+    ) -> Result<Reply, Failed> {
         let manifest = manifest_of(manifest);
-        let caller = Caller::key("k", Namespace::default_namespace(), Scopes::of([Scope::Invoke]));
+        let caller = Caller {
+            subject: Some("0xada".into()),
+            claims: [("tier".to_owned(), "gold".to_owned())].into(),
+            ..Caller::key("k", Namespace::default_namespace(), Scopes::of([Scope::Invoke]))
+        };
         let context = CallContext {
             request_id: RequestId::new(id),
             caller: Arc::new(caller),
@@ -85,8 +112,17 @@ impl Bench {
             target: "/a/b?c=d".into(),
             headers: vec![(Bytes::from("x-one"), Bytes::from("1"))],
         };
-        let call = Call { context, http: Some(Arc::new(http)), input: Bytes::copy_from_slice(input) };
-        self.engine.invoke(call, services(*code, manifest)).await
+        let call = Call { context, http: Some(Arc::new(http)), input: Bytes::copy_from_slice(input), observed };
+        self.engine.invoke(call, self.services.of(version(*code, manifest))).await
+    }
+
+    /// From now on, other functions are this one: a call of any of them runs `code`.
+    pub fn invoke_here(&mut self, code: Cid) {
+        let invoker = Arc::new_cyclic(|this: &Weak<Here>| {
+            let services = TestServices { invoker: Arc::new(Later(this.clone())), ..self.services.clone() };
+            Here { engine: self.engine.clone(), code, services }
+        });
+        self.services.invoker = invoker;
     }
 
     pub fn compiled_files(&self) -> usize {
@@ -111,8 +147,8 @@ fn manifest_of(rest: &str) -> Manifest {
     Manifest::parse(&format!("name: guest\n{rest}")).expect("a valid manifest")
 }
 
-fn services(code: Cid, manifest: Manifest) -> Arc<Services> {
-    let version = FunctionVersion {
+fn version(code: Cid, manifest: Manifest) -> Arc<FunctionVersion> {
+    Arc::new(FunctionVersion {
         id: String::new(),
         namespace: Namespace::default_namespace(),
         name: manifest.name.clone(),
@@ -122,8 +158,42 @@ fn services(code: Cid, manifest: Manifest) -> Arc<Services> {
         manifest,
         created_at: Timestamp::UNIX_EPOCH,
         created_by: String::new(),
-    };
-    Arc::new(Services { version: Arc::new(version) })
+    })
+}
+
+/// Runs calls of other functions in the same engine.
+struct Here {
+    engine: Arc<WasmEngine>,
+    code: Cid,
+    services: TestServices,
+}
+
+#[async_trait]
+impl Invoker for Here {
+    async fn invoke(&self, call: &CallContext, _function: &FunctionRef, input: Bytes) -> Result<Bytes, Error> {
+        let context = CallContext { depth: call.depth + 1, ..call.clone() };
+        let call = Call { context, http: None, input, observed: Observed::default() };
+        let services = self.services.of(version(self.code, manifest_of("")));
+        self.engine.invoke(call, services).await.map(|reply| reply.body).map_err(|failed| failed.error)
+    }
+
+    async fn invoke_async(&self, _: &CallContext, _: &FunctionRef, _: Bytes) -> Result<RequestId, Error> {
+        Err(Error::invalid("not in this test"))
+    }
+}
+
+/// [`Here`], which keeps its own services alive.
+struct Later(Weak<Here>);
+
+#[async_trait]
+impl Invoker for Later {
+    async fn invoke(&self, call: &CallContext, function: &FunctionRef, input: Bytes) -> Result<Bytes, Error> {
+        self.0.upgrade().expect("the test still runs").invoke(call, function, input).await
+    }
+
+    async fn invoke_async(&self, _: &CallContext, _: &FunctionRef, _: Bytes) -> Result<RequestId, Error> {
+        Err(Error::invalid("not in this test"))
+    }
 }
 
 /// The module of `guests/fixtures/NAME.wat`.
@@ -136,6 +206,26 @@ pub fn fixture(name: &str) -> Vec<u8> {
 pub async fn call(bench: &Bench, name: &str, manifest: &str, input: &[u8]) -> Result<Reply, Failed> {
     let code = bench.deploy(&fixture(name), manifest).await;
     bench.call_code(&code, manifest, input).await
+}
+
+/// Calls the fixture of a host call with `arguments`, as its input has them.
+pub async fn ask(bench: &Bench, name: &str, arguments: &[&[u8]]) -> Result<Reply, Failed> {
+    ask_within(bench, name, "", arguments).await
+}
+
+pub async fn ask_within(bench: &Bench, name: &str, manifest: &str, arguments: &[&[u8]]) -> Result<Reply, Failed> {
+    let mut input = Vec::new();
+    for argument in arguments {
+        input.extend_from_slice(&u32::try_from(argument.len()).expect("a test's argument").to_le_bytes());
+        input.extend_from_slice(argument);
+    }
+    call(bench, name, manifest, &input).await
+}
+
+/// The answer of a host call that returns a number.
+pub async fn ask_number(bench: &Bench, name: &str, arguments: &[&[u8]]) -> i64 {
+    let body = ask(bench, name, arguments).await.expect("a refused host call is no failure of the function").body;
+    i64::from_le_bytes(body[..].try_into().expect("eight bytes"))
 }
 
 /// The refusal of a module, as text.

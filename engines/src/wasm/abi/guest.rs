@@ -1,27 +1,83 @@
-//! Bytes between the guest's memory and ours.
+//! Bytes between the guest's memory and ours. Arguments are copied before anybody waits, results after: no view of the
+//! memory is held while the guest could change it.
 
-use wasmtime::{Caller, Linker};
+use wasmtime::{Caller, Linker, TypedFunc, Val};
 
+use super::Param;
 use crate::wasm::memory;
 use crate::wasm::state::{State, Stop};
 
 /// Allocators that themselves ask for bytes: how deep before we answer nothing.
 pub(crate) const ALLOCATING_MAX: u8 = 8;
-/// The longest name, key or text argument, in bytes.
-const TEXT_BYTES_MAX: u32 = 64 << 10;
+/// Pairs of a pointer and a length that a call has at most.
+const PAIRS_MAX: usize = 4;
+
+/// The arguments of a call, copied out of the guest: bytes in one buffer, and the one number that a call has at most.
+#[derive(Default)]
+pub(super) struct Arguments {
+    bytes: Vec<u8>,
+    /// Where each pair ends in `bytes`.
+    ends: [usize; PAIRS_MAX],
+    number: i64,
+}
+
+impl Arguments {
+    /// `None` when a pair lies outside the memory. Of what is longer than its limit, one byte more than that is copied.
+    pub(super) fn read(caller: &mut Caller<'_, State>, params: &[Param], values: &[Val]) -> Option<Self> {
+        let mut arguments = Self::default();
+        let (mut values, mut pairs) = (values.iter(), 0);
+        for param in params {
+            match (param.bytes_max(), values.next()?) {
+                (None, Val::I32(number)) => arguments.number = i64::from(*number),
+                (None, Val::I64(number)) => arguments.number = *number,
+                (Some(bytes_max), Val::I32(pointer)) => {
+                    let bytes = take(caller, *pointer as u32, values.next()?.i32()? as u32)?;
+                    arguments.bytes.extend_from_slice(&bytes[..bytes.len().min(bytes_max + 1)]);
+                    arguments.ends[pairs] = arguments.bytes.len();
+                    pairs += 1;
+                }
+                _ => return None,
+            }
+        }
+        Some(arguments)
+    }
+
+    /// The bytes of a pair, counted from 0.
+    pub(super) fn pair(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.bytes[start..self.ends[index]]
+    }
+
+    pub(super) fn number(&self) -> i64 {
+        self.number
+    }
+}
 
 /// The bytes of an argument; `None` outside the memory.
-pub(super) fn take<'a>(caller: &'a mut Caller<'_, State>, pointer: u32, length: u32) -> Option<&'a [u8]> {
+fn take<'a>(caller: &'a mut Caller<'_, State>, pointer: u32, length: u32) -> Option<&'a [u8]> {
     let memory = memory::of(caller)?;
     memory::slice(memory.data(&*caller), pointer, length)
 }
 
-/// A text argument; `None` outside the memory, when too long, or when it is not UTF-8: a key is never guessed.
-pub(super) fn take_text(caller: &mut Caller<'_, State>, pointer: u32, length: u32) -> Option<String> {
-    if length > TEXT_BYTES_MAX {
-        return None;
+/// The guest's allocator, looked up at its first use.
+#[derive(Clone, Default)]
+pub(crate) enum Allocator {
+    #[default]
+    Unknown,
+    Missing,
+    Here(TypedFunc<u32, u32>),
+}
+
+fn allocator(caller: &mut Caller<'_, State>) -> Option<TypedFunc<u32, u32>> {
+    if let Allocator::Unknown = caller.data().allocator {
+        let export = caller.get_export("orama_alloc").or_else(|| caller.get_export("malloc"));
+        let found = export.and_then(|export| export.into_func()).and_then(|f| f.typed::<u32, u32>(&*caller).ok());
+        caller.data_mut().allocator = found.map_or(Allocator::Missing, Allocator::Here);
     }
-    take(caller, pointer, length).and_then(|bytes| std::str::from_utf8(bytes).ok()).map(str::to_owned)
+    match &caller.data().allocator {
+        Allocator::Here(allocate) => Some(allocate.clone()),
+        Allocator::Unknown | Allocator::Missing => None,
+    }
 }
 
 /// Places `bytes` where the guest's allocator says; the packed place, or 0 for nothing.
@@ -29,9 +85,8 @@ pub(super) fn take_text(caller: &mut Caller<'_, State>, pointer: u32, length: u3
 /// An error only when the allocator itself trapped.
 pub(super) async fn give(caller: &mut Caller<'_, State>, bytes: &[u8]) -> wasmtime::Result<u64> {
     let Ok(length) = u32::try_from(bytes.len()) else { return Ok(0) };
-    let export = caller.get_export("orama_alloc").or_else(|| caller.get_export("malloc"));
-    let allocate = export.and_then(|export| export.into_func()).and_then(|f| f.typed::<u32, u32>(&*caller).ok());
-    let (Some(allocate), 1.., 0..ALLOCATING_MAX) = (allocate, length, caller.data().allocating) else { return Ok(0) };
+    let (1.., 0..ALLOCATING_MAX) = (length, caller.data().allocating) else { return Ok(0) };
+    let Some(allocate) = allocator(caller) else { return Ok(0) };
     caller.data_mut().allocating += 1;
     let allocated = allocate.call_async(&mut *caller, length).await;
     caller.data_mut().allocating -= 1;
@@ -59,11 +114,16 @@ pub(super) fn add_abort(linker: &mut Linker<State>, module: &str) -> wasmtime::R
     Ok(())
 }
 
+/// A string of the guest, without secrets, of which the beginning is enough.
 fn utf16(caller: &mut Caller<'_, State>, pointer: u32) -> Option<String> {
-    const BYTES_MAX: u32 = 2048;
+    /// More than is shown, so that no secret is cut in two and then not known for one.
+    const BYTES_READ_MAX: u32 = 256 << 10;
+    const BYTES_SHOWN_MAX: usize = 2048;
     let size = take(caller, pointer.checked_sub(4)?, 4)?;
-    let length = u32::from_le_bytes(size.try_into().ok()?).min(BYTES_MAX) & !1;
-    let bytes = take(caller, pointer, length)?;
+    let length = u32::from_le_bytes(size.try_into().ok()?);
+    let bytes = take(caller, pointer, length.min(BYTES_READ_MAX) & !1)?;
     let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-    Some(String::from_utf16_lossy(&units))
+    let mut text = caller.data().host.masked(&String::from_utf16_lossy(&units), length > BYTES_READ_MAX);
+    text.truncate(text.floor_char_boundary(BYTES_SHOWN_MAX));
+    Some(text)
 }

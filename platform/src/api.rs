@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::{
     Caller, Error, FunctionName, FunctionRef, FunctionState, FunctionVersion, HttpHead, Level, Manifest, Namespace,
-    ReplyHead, RequestId, Timestamp, TriggerKind,
+    NamespaceSettings, ReplyHead, RequestId, Timestamp, TriggerKind,
 };
 use ports::{BoxError, Gap, Retention, StoredRecord};
 
@@ -15,12 +15,27 @@ use ports::{BoxError, Gap, Retention, StoredRecord};
 pub struct Config {
     pub limits: NodeLimits,
     pub retention: Retention,
+    /// What holds in a namespace that does not set it itself.
+    pub namespace_defaults: NamespaceSettings,
+    /// May any wallet that signs make a namespace?
+    pub registration_open: bool,
+    /// Challenges and their answers that one address may send a minute; 0 means no limit.
+    pub sign_ins_per_minute: u64,
+    /// How long audit events are kept.
+    pub audit_age_max: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let retention = Retention { age_max: Duration::from_secs(7 * 24 * 3600), bytes_max: 1 << 30 };
-        Self { limits: NodeLimits::default(), retention }
+        Self {
+            limits: NodeLimits::default(),
+            retention,
+            namespace_defaults: NamespaceSettings::default(),
+            registration_open: false,
+            sign_ins_per_minute: 600,
+            audit_age_max: Duration::from_secs(365 * 24 * 3600),
+        }
     }
 }
 

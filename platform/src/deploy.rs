@@ -9,13 +9,13 @@ use domain::{Caller, Cid, Error, ErrorCode, FunctionVersion, Scope};
 use ports::{Code, NewVersion, PrepareError, Prepared, StorageError};
 
 use crate::api::{Deploy, Deployed};
-use crate::authorise;
+use crate::identity::not_changed;
 use crate::{Platform, internal};
 
 impl Platform {
     /// Makes a new version of a function and activates it.
     pub async fn deploy(&self, caller: &Caller, deploy: Deploy) -> Result<Deployed, Error> {
-        authorise::manage(caller, Scope::Deploy, &deploy.namespace)?;
+        self.manage(caller, Scope::Deploy, &deploy.namespace)?;
         self.check_size(deploy.code.len())?;
         let code = Code { cid: Cid::of(&deploy.code), bytes: deploy.code.clone() };
         if deploy.if_changed
@@ -66,6 +66,9 @@ impl Platform {
         prepared: Prepared,
     ) -> Result<Deployed, Error> {
         let _one_at_a_time = self.management.lock().await;
+        // Again, now that nobody else can: the namespace may have been deleted while the code was compiled.
+        self.manage(caller, Scope::Deploy, &deploy.namespace)?;
+        self.check_room(&deploy)?;
         self.storage.put(code.bytes).await.map_err(not_stored)?;
         let published = self.registry.publish_version(NewVersion {
             id: uuid::Uuid::now_v7().to_string(),
@@ -76,13 +79,27 @@ impl Platform {
             created_at: self.clock.now(),
             created_by: caller.wallet().to_owned(),
         });
-        let version: FunctionVersion = published.await.map_err(|cause| internal("publish a version", cause))?;
+        let version: FunctionVersion = published.await.map_err(|error| not_changed("publish a version", error))?;
         let (namespace, name, number) = (version.namespace.clone(), version.name.clone(), version.version);
         let next = self.functions.load().with_version(version);
         let view = next.find(&namespace, &name).and_then(|function| function.view(number));
         self.functions.store(Arc::new(next));
         tracing::info!(%namespace, function = %name, version = %number, code = %code.cid, "deployed");
         Ok(Deployed { function: view, code: code.cid, changed: true, warnings: prepared.warnings })
+    }
+
+    /// Is there room for one more function, if it is one?
+    fn check_room(&self, deploy: &Deploy) -> Result<(), Error> {
+        let Some(limit) = self.settings_of(&deploy.namespace).functions_max else { return Ok(()) };
+        let functions = self.functions.load();
+        let is_new = functions.find(&deploy.namespace, &deploy.manifest.name).is_none();
+        if is_new && functions.of_namespace(&deploy.namespace).len() as u64 >= limit {
+            let message = format!("the namespace has {limit} functions, and may have no more");
+            return Err(
+                Error::new(ErrorCode::StorageQuotaExceeded, message).hint("delete one, or ask the operator for more")
+            );
+        }
+        Ok(())
     }
 
     /// Drops code that no version refers to any more. Whoever calls this holds `management`.

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use domain::{Caller, Error, ErrorCode, FunctionName, FunctionRef, Namespace, Scope, VersionNumber};
 use ports::RegistryError;
 
+use crate::Platform;
 use crate::api::FunctionView;
-use crate::authorise::{self, unknown_function};
+use crate::authorise::unknown_function;
 use crate::registry::Function;
-use crate::{Platform, internal};
 
 impl Platform {
     /// The active version of every function of a namespace, by name.
     pub fn list(&self, caller: &Caller, namespace: &Namespace) -> Result<Vec<FunctionView>, Error> {
-        authorise::manage(caller, Scope::Deploy, namespace)?;
+        self.manage(caller, Scope::Deploy, namespace)?;
         let functions = self.functions.load();
         let all = functions.of_namespace(namespace).into_iter();
         Ok(all.filter_map(|function| function.view(function.state.active)).collect())
@@ -21,7 +21,7 @@ impl Platform {
 
     /// One version: the active one, or that which `function` names.
     pub fn get(&self, caller: &Caller, namespace: &Namespace, function: &FunctionRef) -> Result<FunctionView, Error> {
-        authorise::manage(caller, Scope::Deploy, namespace)?;
+        self.manage(caller, Scope::Deploy, namespace)?;
         let found = self.find(namespace, &function.name)?;
         found.view(function.version.unwrap_or(found.state.active)).ok_or_else(|| unknown_version(function))
     }
@@ -33,14 +33,14 @@ impl Platform {
         namespace: &Namespace,
         name: &FunctionName,
     ) -> Result<Vec<FunctionView>, Error> {
-        authorise::manage(caller, Scope::Deploy, namespace)?;
+        self.manage(caller, Scope::Deploy, namespace)?;
         let Ok(function) = self.find(namespace, name) else { return Ok(Vec::new()) };
         Ok(function.versions.keys().rev().filter_map(|number| function.view(*number)).collect())
     }
 
     /// Deletes one version (`name@N`) or the whole function (`name`).
     pub async fn delete(&self, caller: &Caller, namespace: &Namespace, function: &FunctionRef) -> Result<(), Error> {
-        authorise::manage(caller, Scope::Deploy, namespace)?;
+        self.manage(caller, Scope::Deploy, namespace)?;
         let _one_at_a_time = self.management.lock().await;
         let found = self.find(namespace, &function.name)?;
         let now = self.clock.now();
@@ -74,7 +74,7 @@ impl Platform {
         name: &FunctionName,
         to: Option<VersionNumber>,
     ) -> Result<FunctionView, Error> {
-        authorise::manage(caller, Scope::Deploy, namespace)?;
+        self.manage(caller, Scope::Deploy, namespace)?;
         let _one_at_a_time = self.management.lock().await;
         let found = self.find(namespace, name)?;
         let earlier = || found.versions.range(..found.state.active).next_back().map(|(number, _)| *number);
@@ -101,7 +101,7 @@ impl Platform {
         name: &FunctionName,
         enabled: bool,
     ) -> Result<FunctionView, Error> {
-        authorise::manage(caller, Scope::Deploy, namespace)?;
+        self.manage(caller, Scope::Deploy, namespace)?;
         let _one_at_a_time = self.management.lock().await;
         let found = self.find(namespace, name)?;
         let now = self.clock.now();
@@ -126,7 +126,6 @@ pub(crate) fn unknown_version(function: &FunctionRef) -> Error {
 fn not_changed(doing: &str, error: RegistryError) -> Error {
     match error {
         RegistryError::NotFound => Error::not_found("the function or version does not exist any more"),
-        RegistryError::Conflict(reason) => Error::new(ErrorCode::Conflict, reason),
-        RegistryError::Unavailable(_) => internal(doing, error),
+        other => crate::identity::not_changed(doing, other),
     }
 }

@@ -47,5 +47,8 @@ impl Platform {
         if let Err(cause) = self.registry.expire_replies(expired).await {
             tracing::warn!(cause = &cause as &dyn std::error::Error, "failed to expire stored replies");
         }
+        self.tidy_identity().await;
+        self.tidy_contents().await;
+        self.tidy_audit().await;
     }
 }

@@ -86,6 +86,7 @@ impl Platform {
 fn caller_id(invoke: &Invoke) -> String {
     match &invoke.caller.credential {
         domain::Credential::Key { id } => id.clone(),
+        domain::Credential::Token { .. } => format!("wallet {}", invoke.caller.subject.as_deref().unwrap_or_default()),
         domain::Credential::Platform => "platform".to_owned(),
         domain::Credential::None => String::new(),
     }

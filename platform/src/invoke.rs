@@ -3,21 +3,47 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use domain::{Attempt, Caller, Error, ErrorCode, FunctionRef, LogLine, Namespace, Record, Status, Timestamp, Usage};
-use ports::{Call, CallContext, Ended, Failed, Reply};
+use bytes::Bytes;
+use domain::{
+    Attempt, Caller, Error, ErrorCode, FunctionRef, FunctionVersion, LogLine, Namespace, Record, RequestId, Status,
+    Timestamp, TriggerKind, Usage,
+};
+use ports::{Call, CallContext, Ended, Failed, Observed, Reply};
 
 use crate::Platform;
 use crate::api::{Invoke, Outcome, Success};
 use crate::authorise::{self, unknown_function};
 use crate::functions::unknown_version;
-use crate::permits::{FunctionSlots, Tenant};
+use crate::permits::{FunctionSlots, Patience, Tenant};
 use crate::registry::Live;
+
+/// The most calls above a call.
+const DEPTH_MAX: u8 = 8;
 
 /// What a call needs of the registry, found once.
 struct Found {
     tenant: Arc<Tenant>,
     slots: Arc<FunctionSlots>,
     live: Arc<Live>,
+}
+
+/// Where a call stands among the calls that led to it.
+#[derive(Clone, Copy)]
+struct Standing {
+    depth: u8,
+    patience: Patience,
+    /// That of the call above, which waits.
+    deadline: Option<Instant>,
+}
+
+impl Standing {
+    const OUTSIDE: Self = Self { depth: 0, patience: Patience::Queue, deadline: None };
+
+    /// The deadline of an attempt that begins now.
+    fn deadline(&self, now: Instant, timeout: std::time::Duration) -> Instant {
+        let own = now + timeout;
+        self.deadline.map_or(own, |inherited| inherited.min(own))
+    }
 }
 
 impl Platform {
@@ -50,17 +76,89 @@ impl Platform {
         admitted
     }
 
-    pub(crate) async fn invoke_now(&self, invoke: Invoke) -> Outcome {
+    pub(crate) async fn invoke_now(&self, mut invoke: Invoke) -> Outcome {
         let started = self.clock.instant();
         // Held until the record is handed over, between attempts too: a stop waits for it. Only a stop can refuse it, and then
         // nobody is admitted either.
         let _under_way = self.under_way.try_read();
         let result = match self.admit(&invoke) {
             Err(refused) => Err(refused),
-            Ok(found) => self.run(&invoke, &found, started).await,
+            Ok(found) => {
+                // Whoever comes from another namespace is nobody in this one: its claims are another tenant's words.
+                if invoke.caller.is_foreign_to(&invoke.namespace) {
+                    invoke.caller = self.nobody.clone();
+                }
+                self.run(&invoke, &found, Standing::OUTSIDE, started).await
+            }
         };
         let duration = self.clock.instant().saturating_duration_since(started);
         Outcome { request_id: invoke.request_id, duration, result, replayed: false }
+    }
+
+    /// Calls a function for another one of its namespace, which waits: same caller, one deeper, no later deadline.
+    pub(crate) async fn invoke_nested(
+        &self,
+        call: &CallContext,
+        namespace: &Namespace,
+        function: &FunctionRef,
+        input: Bytes,
+    ) -> Result<Bytes, Error> {
+        let (invoke, found) = self.admit_nested(call, namespace, function, input)?;
+        let standing =
+            Standing { depth: call.depth + 1, patience: Patience::FailAtOnce, deadline: Some(call.deadline) };
+        let success = self.run(&invoke, &found, standing, self.clock.instant()).await?;
+        Ok(success.body)
+    }
+
+    /// Accepts a call that nobody waits for. A clean stop waits for it, a kill loses it.
+    pub(crate) fn invoke_detached(
+        self: Arc<Self>,
+        call: &CallContext,
+        namespace: &Namespace,
+        function: &FunctionRef,
+        input: Bytes,
+    ) -> Result<RequestId, Error> {
+        let (invoke, found) = self.admit_nested(call, namespace, function, input)?;
+        let room = found.tenant.detach()?;
+        let stopping = |_| Error::new(ErrorCode::ServiceUnavailable, "the server is shutting down");
+        let under_way = self.under_way.clone().try_read_owned().map_err(stopping)?;
+        let standing = Standing { depth: call.depth + 1, patience: Patience::Queue, deadline: None };
+        let request_id = invoke.request_id.clone();
+        tokio::spawn(async move {
+            // How it ended is in its record.
+            self.run(&invoke, &found, standing, self.clock.instant()).await.ok();
+            drop((room, under_way));
+        });
+        Ok(request_id)
+    }
+
+    /// A function of the namespace may call every other one: it is the namespace's own code that asks.
+    fn admit_nested(
+        &self,
+        call: &CallContext,
+        namespace: &Namespace,
+        function: &FunctionRef,
+        input: Bytes,
+    ) -> Result<(Invoke, Found), Error> {
+        if call.depth >= DEPTH_MAX {
+            let message = format!("functions call each other more than {DEPTH_MAX} deep");
+            return Err(Error::new(ErrorCode::RateLimited, message).hint("break the circle of calls"));
+        }
+        let invoke = Invoke {
+            request_id: RequestId::new(uuid::Uuid::now_v7().to_string()),
+            namespace: namespace.clone(),
+            function: function.clone(),
+            caller: call.caller.clone(),
+            trigger: TriggerKind::Function,
+            http: None,
+            input,
+            client_request_id: Some(call.request_id.to_string()),
+            trace_id: None,
+            idempotency_key: None,
+        };
+        self.check_input(&invoke)?;
+        let found = self.find_version(namespace, function, &|_| Ok(()))?;
+        Ok((invoke, found))
     }
 
     fn admit(&self, invoke: &Invoke) -> Result<Found, Error> {
@@ -87,15 +185,24 @@ impl Platform {
         if self.draining.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(Error::new(ErrorCode::ServiceUnavailable, "the server is shutting down"));
         }
+        self.find_version(namespace, wanted, &|version| authorise::call(caller, version))
+    }
+
+    fn find_version(
+        &self,
+        namespace: &Namespace,
+        wanted: &FunctionRef,
+        admit: &dyn Fn(&FunctionVersion) -> Result<(), Error>,
+    ) -> Result<Found, Error> {
         let name = &wanted.name;
         let functions = self.functions.load();
         let (tenant, function) =
             functions.find_with_tenant(namespace, name).ok_or_else(|| unknown_function(name.as_str()))?;
         // The active version first: who makes a function private closes its older versions, too.
-        authorise::call(caller, &function.active().version)?;
+        admit(&function.active().version)?;
         let live = function.versions.get(&wanted.version.unwrap_or(function.state.active));
         let live = live.ok_or_else(|| unknown_version(wanted))?;
-        authorise::call(caller, &live.version)?;
+        admit(&live.version)?;
         if !function.state.enabled {
             let hint = format!("switch it on with `orama function enable {name}`");
             return Err(Error::new(ErrorCode::FunctionUnavailable, format!("function `{name}` is disabled")).hint(hint));
@@ -104,14 +211,21 @@ impl Platform {
     }
 
     /// Every attempt of the call, and its record.
-    async fn run(&self, invoke: &Invoke, found: &Found, started: Instant) -> Result<Success, Error> {
+    async fn run(
+        &self,
+        invoke: &Invoke,
+        found: &Found,
+        standing: Standing,
+        started: Instant,
+    ) -> Result<Success, Error> {
         let mut pending = Pending::new(self, invoke, &found.live, started);
         let retry = found.live.version.manifest.retry;
         let mut left = retry.count;
         loop {
             let attempt = (self.clock.now(), self.clock.instant());
-            let ended = self.attempt(invoke, found).await;
-            let again = left > 0 && ended.as_ref().is_err_and(|failed| worth_retrying(&failed.error));
+            let ended = self.attempt(invoke, found, standing, pending.observed.clone()).await;
+            let in_time = standing.deadline.is_none_or(|deadline| self.clock.instant() + retry.delay < deadline);
+            let again = left > 0 && in_time && ended.as_ref().is_err_and(|failed| worth_retrying(&failed.error));
             pending.attempted(attempt, &ended, again);
             if !again {
                 return pending.finish(ended).await;
@@ -121,18 +235,23 @@ impl Platform {
         }
     }
 
-    async fn attempt(&self, invoke: &Invoke, found: &Found) -> Result<Reply, Failed> {
-        let depth = 0;
-        let permit = self.permits.acquire(&found.tenant, &found.slots, depth).await;
+    async fn attempt(
+        &self,
+        invoke: &Invoke,
+        found: &Found,
+        standing: Standing,
+        observed: Observed,
+    ) -> Result<Reply, Failed> {
+        let permit = self.permits.acquire(&found.tenant, &found.slots, standing.patience).await;
         let _permit = permit.map_err(|error| Failed { error, ended: Ended::default(), cause: None })?;
         let context = CallContext {
             request_id: invoke.request_id.clone(),
             caller: invoke.caller.clone(),
             trigger: invoke.trigger,
-            depth,
-            deadline: self.clock.instant() + found.live.version.manifest.timeout,
+            depth: standing.depth,
+            deadline: standing.deadline(self.clock.instant(), found.live.version.manifest.timeout),
         };
-        let call = Call { context, http: invoke.http.clone(), input: invoke.input.clone() };
+        let call = Call { context, http: invoke.http.clone(), input: invoke.input.clone(), observed };
         self.engine.invoke(call, found.live.services.clone()).await
     }
 }
@@ -152,6 +271,8 @@ struct Pending<'a> {
     attempts: Vec<Attempt>,
     usage: Usage,
     logs: Vec<LogLine>,
+    /// What the attempt that runs now has used and logged so far.
+    observed: Observed,
     finished: bool,
 }
 
@@ -166,17 +287,16 @@ impl<'a> Pending<'a> {
             attempts: Vec::new(),
             usage: Usage::default(),
             logs: Vec::new(),
+            observed: Observed::default(),
             finished: false,
         }
     }
 
     fn attempted(&mut self, (at, since): (Timestamp, Instant), ended: &Result<Reply, Failed>, again: bool) {
-        let usage = match ended {
+        self.used(match ended {
             Ok(reply) => &reply.ended.usage,
             Err(failed) => &failed.ended.usage,
-        };
-        self.usage.cpu += usage.cpu;
-        self.usage.memory_peak_bytes = self.usage.memory_peak_bytes.max(usage.memory_peak_bytes);
+        });
         let error = ended.as_ref().err().map(|failed| &failed.error);
         if again || !self.attempts.is_empty() {
             let duration = self.platform.clock.instant().saturating_duration_since(since);
@@ -192,6 +312,11 @@ impl<'a> Pending<'a> {
         }
     }
 
+    fn used(&mut self, usage: &Usage) {
+        self.usage.cpu += usage.cpu;
+        self.usage.memory_peak_bytes = self.usage.memory_peak_bytes.max(usage.memory_peak_bytes);
+    }
+
     async fn finish(mut self, ended: Result<Reply, Failed>) -> Result<Success, Error> {
         let (result, logs) = match ended {
             Ok(Reply { head, body, ended }) => (Ok(Success { head, body }), ended.logs),
@@ -200,7 +325,7 @@ impl<'a> Pending<'a> {
                     let request_id = &self.invoke.request_id;
                     tracing::error!(cause = &*cause as &dyn std::error::Error, %request_id, "failed to run a call");
                 }
-                (Err(error), ended.logs)
+                (Err(self.platform.vault.mask_error(&self.live.version.namespace, error)), ended.logs)
             }
         };
         self.logs.extend(logs);
@@ -217,7 +342,7 @@ impl<'a> Pending<'a> {
         self.platform.metrics.ended(status, duration);
         let version = &self.live.version;
         let wallet = self.invoke.caller.wallet();
-        Record {
+        let mut record = Record {
             request_id: self.invoke.request_id.clone(),
             client_request_id: self.invoke.client_request_id.clone(),
             trace_id: self.invoke.trace_id.clone(),
@@ -237,13 +362,18 @@ impl<'a> Pending<'a> {
             error_message: error.map(|error| error.message.clone()),
             attempts: std::mem::take(&mut self.attempts),
             logs: std::mem::take(&mut self.logs),
-        }
+        };
+        self.platform.vault.mask_record(&mut record);
+        record
     }
 }
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if !self.finished {
+            let Ended { usage, logs } = self.observed.take();
+            self.used(&usage);
+            self.logs.extend(logs);
             let gone =
                 Error::new(ErrorCode::FunctionExecutionFailed, "the client went away before the function finished");
             let record = self.record(Some(&gone), 0);

@@ -4,16 +4,26 @@
 //! and leaves as a value or a [`domain::Error`]; what becomes of either on a wire is the gateway's business.
 
 mod api;
+mod audit;
 mod authorise;
+mod data;
 mod deploy;
 mod functions;
+#[doc(hidden)]
+pub mod fuzzing;
 mod housekeeping;
 mod idempotency;
+mod identity;
 mod invoke;
 mod logs;
 mod metrics;
 mod permits;
+mod rates;
 mod registry;
+mod seal;
+mod secrets;
+mod services;
+mod storage;
 mod writer;
 
 use std::sync::Arc;
@@ -21,28 +31,45 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use domain::Timestamp;
-use ports::{BoxError, Clock, Engine, Keys, Records, Registry, Storage};
+use domain::{Caller, Namespace, Timestamp};
+use ports::{BoxError, Caches, Clock, Databases, Egress, Engine, Keys, Records, Registry, Storage};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use authorise::ApiKeys;
+use identity::Identity;
 use metrics::Metrics;
 use permits::Permits;
-use registry::Functions;
+use rates::Rates;
+use registry::{Functions, PlacesOf};
+use secrets::Vault;
+use services::ServiceFactory;
+use storage::Shelves;
 use writer::RecordWriter;
 
 pub use api::{
     Config, Deploy, Deployed, FunctionView, Invoke, Logs, LogsQuery, NodeLimits, OpenError, Outcome, Success,
 };
+pub use audit::AuditRequest;
+pub use identity::{
+    AccessToken, Chain, Challenge, ChallengeRequest, CreatedKey, InvalidToken, InvalidWallet, KeyView, NamespaceView,
+    NewKey, Proof, PublicKey, Purpose, Refreshed, RegisteredApp, SignedIn, TokenFacts, Wallet, WalletKey,
+};
 pub use metrics::{DURATION_BOUNDS_SECONDS, MetricsSnapshot};
 pub use ports::Retention;
+pub use rates::RateLeft;
+pub use secrets::{Rotation, SecretView};
+pub use storage::{ContentUpload, Swept};
 
 /// The implementations that a platform stands on.
 pub struct Ports {
     pub registry: Arc<dyn Registry>,
     pub records: Arc<dyn Records>,
     pub storage: Arc<dyn Storage>,
+    /// Where uploaded content lies; `storage` is for code.
+    pub content: Arc<dyn Storage>,
+    pub databases: Arc<dyn Databases>,
+    pub caches: Arc<dyn Caches>,
+    pub egress: Arc<dyn Egress>,
     pub keys: Arc<dyn Keys>,
     pub engine: Arc<dyn Engine>,
     pub clock: Arc<dyn Clock>,
@@ -54,19 +81,27 @@ pub struct Platform {
     registry: Arc<dyn Registry>,
     records: Arc<dyn Records>,
     storage: Arc<dyn Storage>,
+    content: Arc<dyn Storage>,
+    contents: Arc<Shelves>,
+    databases: Arc<dyn Databases>,
+    caches: Arc<dyn Caches>,
+    egress: Arc<dyn Egress>,
     engine: Arc<dyn Engine>,
     clock: Arc<dyn Clock>,
     /// The control plane as calls read it; replaced as a whole by whoever holds `management`.
     functions: ArcSwap<Functions>,
     /// Held by every change of the control plane, so that snapshots follow the registry in order.
     management: Mutex<()>,
-    api_keys: ApiKeys,
+    identity: Arc<Identity>,
+    vault: Arc<Vault>,
+    rates: Rates,
+    nobody: Arc<Caller>,
     permits: Permits,
     writer: RecordWriter,
     metrics: Arc<Metrics>,
     draining: AtomicBool,
     /// Read by every call from its admission to its record; written by who waits for all of them.
-    under_way: tokio::sync::RwLock<()>,
+    under_way: Arc<tokio::sync::RwLock<()>>,
     started_at: Timestamp,
     /// Tasks that live as long as the platform; aborted when it closes.
     tasks: std::sync::Mutex<JoinSet<()>>,
@@ -77,32 +112,55 @@ impl Platform {
     ///
     /// Must be called inside a tokio runtime that outlives the platform.
     pub async fn open(config: Config, ports: Ports) -> Result<Arc<Self>, OpenError> {
-        let Ports { registry, records, storage, keys, engine, clock } = ports;
-        let stored = registry.load().await.map_err(cannot_read("registry"))?;
+        let Ports { registry, records, storage, content, databases, caches, egress, keys, engine, clock } = ports;
+        let stored = registry.load_functions().await.map_err(cannot_read("registry"))?;
         registry.release_unfinished().await.map_err(cannot_read("registry"))?;
-        let functions = Functions::of(stored, config.limits.namespace_concurrency);
-        housekeeping::sweep_code(&functions, &*storage).await.map_err(cannot_read("code storage"))?;
-        let api_keys = ApiKeys::load(&*keys, &*registry).await?;
+        // First: it notices a wrong master key, and nothing must be changed then.
+        let vault = Arc::new(Vault::load(&*keys, &*registry).await?);
+        let identity = Arc::new(Identity::load(&*keys, &*registry, &*clock, &config).await?);
         let metrics = Arc::new(Metrics::default());
         let writer = RecordWriter::start(records.clone(), clock.clone(), metrics.clone());
-        let platform = Arc::new(Self {
+        let platform = Arc::new_cyclic(|weak| Self {
             permits: Permits::new(&config.limits),
-            functions: ArcSwap::from_pointee(functions),
+            functions: ArcSwap::from_pointee(Functions::of(
+                stored,
+                places_of(&config, &identity),
+                ServiceFactory {
+                    databases: databases.clone(),
+                    caches: caches.clone(),
+                    vault: vault.clone(),
+                    platform: weak.clone(),
+                },
+            )),
             management: Mutex::new(()),
             draining: AtomicBool::new(false),
-            under_way: tokio::sync::RwLock::default(),
+            under_way: Arc::default(),
+            nobody: Arc::new(Caller::anonymous()),
+            rates: Rates::default(),
+            contents: Arc::new(Shelves::new(registry.clone(), content.clone())),
             started_at: clock.now(),
             tasks: std::sync::Mutex::default(),
             config,
             registry,
             records,
             storage,
+            content,
+            databases,
+            caches,
+            egress,
             engine,
             clock,
-            api_keys,
+            identity,
+            vault,
             writer,
             metrics,
         });
+        let functions = platform.functions.load();
+        housekeeping::sweep_code(&functions, &*platform.storage).await.map_err(cannot_read("code storage"))?;
+        platform.limit_databases();
+        platform.finish_endings().await;
+        platform.contents.note_orphans();
+        platform.tidy_orphans().await;
         housekeeping::start(&platform);
         Ok(platform)
     }
@@ -146,6 +204,15 @@ impl Platform {
         self.tasks.lock().expect("no holder panics").abort_all();
         idle
     }
+}
+
+/// How many calls at once a namespace may have: what was set for it, else what the node allows.
+fn places_of(config: &Config, identity: &Arc<Identity>) -> PlacesOf {
+    let (identity, default) = (identity.clone(), config.limits.namespace_concurrency);
+    Arc::new(move |namespace: &Namespace| {
+        let set = identity.settings_of(namespace).concurrency;
+        set.map_or(default, |places| usize::try_from(places).unwrap_or(default).max(1))
+    })
 }
 
 fn cannot_read<E: Into<BoxError>>(what: &'static str) -> impl FnOnce(E) -> OpenError {

@@ -3,13 +3,12 @@
 use domain::{Caller, Error, RecordQuery, Scope};
 
 use crate::api::{Logs, LogsQuery};
-use crate::authorise;
 use crate::{Platform, internal};
 
 impl Platform {
     /// The records of a function. Every call that was answered before this one is asked for is among them.
     pub async fn logs(&self, caller: &Caller, query: LogsQuery) -> Result<Logs, Error> {
-        authorise::manage(caller, Scope::Deploy, &query.namespace)?;
+        self.manage(caller, Scope::Deploy, &query.namespace)?;
         self.find(&query.namespace, &query.function)?;
         self.writer.flush().await;
         let (namespace, since) = (query.namespace.clone(), query.since);

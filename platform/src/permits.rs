@@ -17,8 +17,23 @@ pub(crate) struct FunctionSlots {
 
 /// The places of one namespace, and how many of its calls wait.
 pub(crate) struct Tenant {
+    count: usize,
     places: Arc<Semaphore>,
     queued: AtomicUsize,
+    /// Room for calls that nobody waits for.
+    detached: Arc<Semaphore>,
+}
+
+/// Calls that one namespace may have accepted without anybody waiting for them.
+const DETACHED_MAX: usize = 1_000;
+
+/// Does a call wait for a place?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// It comes from outside, or nobody waits for it.
+    Queue,
+    /// Its parent waits: parents that wait for their children's places would wait for ever.
+    FailAtOnce,
 }
 
 /// The places of the node.
@@ -49,7 +64,22 @@ impl FunctionSlots {
 
 impl Tenant {
     pub(crate) fn new(places: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places)), queued: AtomicUsize::new(0) }
+        Self {
+            count: places,
+            places: Arc::new(Semaphore::new(places)),
+            queued: AtomicUsize::new(0),
+            detached: Arc::new(Semaphore::new(DETACHED_MAX)),
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Room for a call that nobody waits for; kept until it ends.
+    pub(crate) fn detach(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let full = |_| busy("too many calls without a waiting caller", Duration::from_secs(1));
+        self.detached.clone().try_acquire_owned().map_err(full)
     }
 }
 
@@ -64,9 +94,13 @@ impl Permits {
         }
     }
 
-    /// A place for one call. A call from outside (`depth` 0) waits for one; a nested call fails at once, because parents
-    /// that wait for their children's places would wait for ever.
-    pub(crate) async fn acquire(&self, tenant: &Tenant, slots: &FunctionSlots, depth: u8) -> Result<Permit, Error> {
+    /// A place for one call.
+    pub(crate) async fn acquire(
+        &self,
+        tenant: &Tenant,
+        slots: &FunctionSlots,
+        patience: Patience,
+    ) -> Result<Permit, Error> {
         // From narrow to wide: whoever waits for its own function holds no place that others could use.
         let (function, namespace, node) = (&slots.places, &tenant.places, &self.node);
         if let (Ok(_function), Ok(_namespace), Ok(_node)) = (
@@ -76,7 +110,7 @@ impl Permits {
         ) {
             return Ok(Permit { _function, _namespace, _node });
         }
-        if depth > 0 {
+        if patience == Patience::FailAtOnce {
             return Err(busy("no place is free for a nested call", Duration::from_secs(1)));
         }
         self.wait(tenant, slots).await

@@ -8,12 +8,16 @@ use ports::{Services, StoredFunction};
 
 use crate::api::FunctionView;
 use crate::permits::{FunctionSlots, Tenant};
+use crate::services::ServiceFactory;
+
+/// How many calls at once a namespace may have.
+pub(crate) type PlacesOf = Arc<dyn Fn(&Namespace) -> usize + Send + Sync>;
 
 /// Every function of the node. Cloning copies pointers, not functions.
 #[derive(Clone)]
 pub(crate) struct Functions {
-    /// Calls at once in one namespace.
-    namespace_places: usize,
+    places_of: PlacesOf,
+    factory: ServiceFactory,
     tenants: HashMap<Namespace, TenantFunctions>,
 }
 
@@ -38,9 +42,9 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    fn of(version: FunctionVersion) -> Arc<Self> {
+    fn of(version: FunctionVersion, factory: &ServiceFactory) -> Arc<Self> {
         let version = Arc::new(version);
-        Arc::new(Self { services: Arc::new(Services { version: version.clone() }), version })
+        Arc::new(Self { services: factory.services_of(version.clone()), version })
     }
 }
 
@@ -56,10 +60,11 @@ impl Function {
 }
 
 impl Functions {
-    pub(crate) fn of(stored: Vec<StoredFunction>, namespace_places: usize) -> Self {
-        let mut functions = Self { namespace_places, tenants: HashMap::new() };
+    pub(crate) fn of(stored: Vec<StoredFunction>, places_of: PlacesOf, factory: ServiceFactory) -> Self {
+        let mut functions = Self { places_of, factory, tenants: HashMap::new() };
         for StoredFunction { state, versions } in stored {
-            let versions = versions.into_iter().map(|version| (version.version, Live::of(version))).collect();
+            let live = |version: FunctionVersion| (version.version, Live::of(version, &functions.factory));
+            let versions = versions.into_iter().map(live).collect();
             functions.put(Function { state, versions, slots: Arc::new(FunctionSlots::new(0)) });
         }
         functions
@@ -110,7 +115,7 @@ impl Functions {
         });
         function.state.active = version.version;
         function.state.updated_at = version.created_at;
-        function.versions.insert(version.version, Live::of(version));
+        function.versions.insert(version.version, Live::of(version, &self.factory));
         self.with(function)
     }
 
@@ -145,6 +150,23 @@ impl Functions {
         next
     }
 
+    /// The snapshot without anything of a namespace.
+    pub(crate) fn without_namespace(&self, namespace: &Namespace) -> Self {
+        let mut next = self.clone();
+        next.tenants.remove(namespace);
+        next
+    }
+
+    /// The snapshot after the settings of a namespace changed: calls that run keep the places that they have.
+    pub(crate) fn with_settings_of(&self, namespace: &Namespace) -> Self {
+        let mut next = self.clone();
+        let places = (self.places_of)(namespace);
+        if let Some(tenant) = next.tenants.get_mut(namespace).filter(|tenant| tenant.tenant.count() != places) {
+            tenant.tenant = Arc::new(Tenant::new(places));
+        }
+        next
+    }
+
     fn with(&self, function: Function) -> Self {
         let mut next = self.clone();
         next.put(function);
@@ -156,9 +178,9 @@ impl Functions {
         if function.slots.count() != places {
             function.slots = Arc::new(FunctionSlots::new(places));
         }
-        let namespace_places = self.namespace_places;
-        let tenant = self.tenants.entry(function.state.namespace.clone()).or_insert_with(|| TenantFunctions {
-            tenant: Arc::new(Tenant::new(namespace_places)),
+        let namespace = &function.state.namespace;
+        let tenant = self.tenants.entry(namespace.clone()).or_insert_with(|| TenantFunctions {
+            tenant: Arc::new(Tenant::new((self.places_of)(namespace))),
             by_name: HashMap::new(),
         });
         tenant.by_name.insert(function.state.name.clone(), Arc::new(function));

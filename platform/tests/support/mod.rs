@@ -6,7 +6,10 @@ use bytes::Bytes;
 use domain::{Caller, FunctionName, FunctionRef, Manifest, Namespace, RequestId, Scope, Scopes, TriggerKind};
 use platform::{Config, Deploy, Deployed, Invoke, Logs, LogsQuery, Outcome, Platform, Ports};
 use ports::decorate::{Failing, Faults};
-use ports::memory::{ManualClock, MemoryEngine, MemoryKeys, MemoryRecords, MemoryRegistry, MemoryStorage, Script};
+use ports::memory::{
+    ManualClock, MemoryCaches, MemoryEgress, MemoryEngine, MemoryKeys, MemoryRecords, MemoryRegistry, MemoryStorage,
+    Script, ScriptedDatabases,
+};
 
 pub struct Node {
     pub platform: Arc<Platform>,
@@ -30,6 +33,10 @@ pub async fn node_with(config: Config) -> Node {
         registry: Arc::new(registry),
         records: Arc::new(records),
         storage: storage.clone(),
+        content: Arc::new(MemoryStorage::default()),
+        databases: Arc::new(ScriptedDatabases::default()),
+        caches: Arc::new(MemoryCaches::default()),
+        egress: Arc::new(MemoryEgress::default()),
         keys: Arc::new(MemoryKeys::default()),
         engine: engine.clone(),
         clock: Arc::new(ManualClock::new()),

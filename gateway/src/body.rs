@@ -95,7 +95,7 @@ impl BodyReader {
     }
 
     /// The whole body, refused as soon as it is known to be larger than `limit`.
-    pub(crate) async fn read_all(mut self, limit: usize) -> Result<Bytes, Refusal> {
+    pub(crate) async fn read_all(&mut self, limit: usize) -> Result<Bytes, Refusal> {
         if let Some(declared) = self.declared.filter(|declared| *declared > limit as u64) {
             return Err(over(declared, limit));
         }

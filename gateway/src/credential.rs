@@ -6,6 +6,7 @@ use std::sync::Arc;
 use domain::Caller;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
+use platform::{InvalidToken, TokenFacts};
 
 use crate::{Gateway, query};
 
@@ -16,8 +17,8 @@ pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub(crate) enum Identity {
     /// Nothing was presented.
     Missing(Arc<Caller>),
-    /// Something was presented, and nothing of it is valid.
-    Invalid(Arc<Caller>),
+    /// Something was presented, and nothing of it is valid; why tells most about it.
+    Invalid(Arc<Caller>, InvalidToken),
     Known(Arc<Caller>),
 }
 
@@ -25,33 +26,52 @@ impl Identity {
     /// The caller; anonymous without a valid credential.
     pub(crate) fn caller(&self) -> &Arc<Caller> {
         match self {
-            Self::Missing(caller) | Self::Invalid(caller) | Self::Known(caller) => caller,
+            Self::Missing(caller) | Self::Invalid(caller, _) | Self::Known(caller) => caller,
         }
     }
 }
 
 /// The first valid credential of a request, in the order in which clients expect them to be tried.
 pub(crate) fn resolve(gateway: &Gateway, parts: &Parts) -> Identity {
-    let mut presented = false;
+    let mut refused: Option<InvalidToken> = None;
     for token in candidates(parts) {
-        presented = true;
-        if let Some(caller) = caller_of(gateway, &token) {
-            return Identity::Known(caller);
+        match caller_of(gateway, &token) {
+            Ok(caller) => return Identity::Known(caller),
+            // The first credential that was valid once says more than one that never was.
+            Err(why) => refused = Some(refused.filter(|known| *known != InvalidToken::Refused).unwrap_or(why)),
         }
     }
     let anonymous = gateway.anonymous.clone();
-    if presented { Identity::Invalid(anonymous) } else { Identity::Missing(anonymous) }
+    match refused {
+        Some(why) => Identity::Invalid(anonymous, why),
+        None => Identity::Missing(anonymous),
+    }
 }
 
-/// Is this the value of a header or parameter that opens something here? A function must never see one, wherever it stands:
-/// many clients send the same key twice.
+/// What the token of a request says of itself; `None` when the caller came with a key.
+pub(crate) fn token_facts(gateway: &Gateway, parts: &Parts) -> Option<TokenFacts> {
+    candidates(parts).filter(|token| is_like_a_token(token)).find_map(|token| gateway.platform.token_facts(&token).ok())
+}
+
+/// Is this the value of a header or parameter that opens something here, or a token that did? A function must never see one,
+/// wherever it stands: many clients send the same credential twice.
 pub(crate) fn is_ours(gateway: &Gateway, value: &str) -> bool {
-    caller_of(gateway, without_scheme(value)).is_some()
+    !matches!(caller_of(gateway, without_scheme(value)), Err(InvalidToken::Refused))
 }
 
-/// Who holds this token. One with exactly two dots is to be tried as a JWT first, once there are any; API keys have no dots.
-fn caller_of(gateway: &Gateway, token: &str) -> Option<Arc<Caller>> {
-    gateway.platform().caller_of_key(token)
+/// Who holds this token: one that looks like a JWT is tried as one, and then as an API key like all others.
+fn caller_of(gateway: &Gateway, token: &str) -> Result<Arc<Caller>, InvalidToken> {
+    let why = match is_like_a_token(token).then(|| gateway.platform.caller_of_token(token)) {
+        Some(Ok(caller)) => return Ok(caller),
+        Some(Err(why)) => why,
+        None => InvalidToken::Refused,
+    };
+    gateway.platform.caller_of_key(token).ok_or(why)
+}
+
+/// A JWT has exactly two dots.
+fn is_like_a_token(token: &str) -> bool {
+    memchr::memchr_iter(b'.', token.as_bytes()).count() == 2
 }
 
 fn candidates(parts: &Parts) -> impl Iterator<Item = Cow<'_, str>> {

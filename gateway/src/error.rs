@@ -1,9 +1,9 @@
-//! The one table from error codes to HTTP statuses, and the one envelope.
+//! The one table from error codes to HTTP statuses, and the two forms in which clients read an error.
 
 use std::time::Duration;
 
 use domain::{Error, ErrorCode, FailureKind, RequestId};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 
 use crate::GatewayConfig;
@@ -11,6 +11,16 @@ use crate::reply::{self, Reply};
 
 /// What a handler answers.
 pub(crate) type Answer = Result<Reply, Refusal>;
+
+/// How the body of an error looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ErrorForm {
+    /// `error` is an object: what functions and our own routes answer.
+    #[default]
+    Envelope,
+    /// `error` is the text: the published client library prints it as it is.
+    Flat,
+}
 
 /// An error on its way to the client.
 #[derive(Debug)]
@@ -20,8 +30,10 @@ pub(crate) struct Refusal(Box<Refused>);
 struct Refused {
     error: Error,
     status: StatusCode,
-    /// The value of `Allow`, for 405.
-    allow: Option<HeaderValue>,
+    /// What a status demands: `Allow` for 405, `Content-Range` for 416.
+    header: Option<(HeaderName, HeaderValue)>,
+    /// Told beside the error, for a limit on requests.
+    limited: bool,
     /// Nothing more can be read from this connection.
     close: bool,
     /// Set when a function ran.
@@ -37,7 +49,7 @@ impl From<Error> for Refusal {
 
 impl Refusal {
     pub(crate) fn with_status(status: StatusCode, error: Error) -> Self {
-        Self(Box::new(Refused { error, status, allow: None, close: false, ran: None }))
+        Self(Box::new(Refused { error, status, header: None, limited: false, close: false, ran: None }))
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -53,8 +65,28 @@ impl Refusal {
         let allow = names.join(", ");
         let message = format!("{method} is not allowed here; use {allow}");
         let mut refusal = Self::with_status(StatusCode::METHOD_NOT_ALLOWED, Error::invalid(message));
-        refusal.0.allow = HeaderValue::from_str(&format!("{allow}, OPTIONS")).ok();
+        refusal.0.header =
+            HeaderValue::from_str(&format!("{allow}, OPTIONS")).ok().map(|methods| (header::ALLOW, methods));
         refusal
+    }
+
+    /// None of the bytes that were asked for is there.
+    pub(crate) fn no_such_range(size: u64) -> Self {
+        let error = Error::invalid(format!("the range is not within the content, which has {size} bytes"));
+        let mut refusal = Self::with_status(StatusCode::RANGE_NOT_SATISFIABLE, error);
+        refusal.0.header = Some((header::CONTENT_RANGE, reply::text_value(&format!("bytes */{size}"))));
+        refusal
+    }
+
+    /// The caller has made too many requests.
+    pub(crate) fn over_the_limit(error: Error) -> Self {
+        let mut refusal = Self::from(error);
+        refusal.0.limited = true;
+        refusal
+    }
+
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.0.error.code
     }
 
     /// Also ends the connection, because the rest of what the client sends cannot be trusted or is not wanted.
@@ -69,22 +101,28 @@ impl Refusal {
         self
     }
 
-    pub(crate) fn render(self, request_id: &RequestId, config: &GatewayConfig) -> Reply {
-        let Refused { mut error, mut status, allow, close, ran } = *self.0;
+    pub(crate) fn render(self, form: ErrorForm, request_id: &RequestId, config: &GatewayConfig) -> Reply {
+        let Refused { mut error, mut status, header: demanded, limited, close, ran } = *self.0;
         if config.timeout_as_rate_limited && status == StatusCode::GATEWAY_TIMEOUT {
             (error.code, status) = (ErrorCode::RateLimited, StatusCode::TOO_MANY_REQUESTS);
         }
         let request_id = ran.as_ref().map_or(request_id, |(id, _)| id);
-        let mut reply = reply::json(status, &Envelope::of(&error, request_id));
+        let mut reply = match form {
+            ErrorForm::Envelope => reply::json(status, &Envelope::of(&error, request_id)),
+            ErrorForm::Flat => reply::json(status, &Flat::of(&error, request_id)),
+        };
         let headers = reply.headers_mut();
         if let Some(wait) = error.retry_after {
             headers.insert(header::RETRY_AFTER, reply::text_value(&format!("{:.1}", wait.as_secs_f64())));
+            if limited {
+                reply::add_exhausted_headers(headers, wait);
+            }
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"orama\""));
         }
-        if let Some(allow) = allow {
-            headers.insert(header::ALLOW, allow);
+        if let Some((name, value)) = demanded {
+            headers.insert(name, value);
         }
         if close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -154,6 +192,35 @@ impl<'a> Envelope<'a> {
     }
 }
 
+#[derive(Serialize)]
+struct Flat<'a> {
+    ok: bool,
+    error: &'a str,
+    code: ErrorCode,
+    message: &'a str,
+    retryable: bool,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+}
+
+impl<'a> Flat<'a> {
+    fn of(error: &'a Error, request_id: &'a RequestId) -> Self {
+        Self {
+            ok: false,
+            error: &error.message,
+            code: error.code,
+            message: &error.message,
+            retryable: error.code.retryable() || error.retry_after.is_some(),
+            request_id: request_id.as_str(),
+            retry_after: error.retry_after.map(|wait| wait.as_secs_f64()),
+            hint: error.hint.as_deref(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Write;
@@ -196,10 +263,10 @@ mod tests {
     fn a_pause_is_told_twice_and_a_timeout_can_look_like_the_reference() {
         let id = RequestId::new("r1");
         let busy = Error::of(ErrorCode::RateLimited).retry_after(Duration::from_millis(1500));
-        let reply = Refusal::from(busy).render(&id, &GatewayConfig::default());
+        let reply = Refusal::from(busy).render(ErrorForm::Envelope, &id, &GatewayConfig::default());
         assert_eq!(reply.headers()[header::RETRY_AFTER], "1.5");
         let as_reference = GatewayConfig { timeout_as_rate_limited: true, ..GatewayConfig::default() };
-        let reply = Refusal::from(Error::of(ErrorCode::Timeout)).render(&id, &as_reference);
+        let reply = Refusal::from(Error::of(ErrorCode::Timeout)).render(ErrorForm::Envelope, &id, &as_reference);
         assert_eq!(reply.status(), StatusCode::TOO_MANY_REQUESTS);
     }
 }

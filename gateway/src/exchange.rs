@@ -4,37 +4,73 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use domain::{Caller, Error, ErrorCode, FunctionName, FunctionRef, InvalidName, Namespace, RequestId};
+use bytes::Bytes;
+use domain::{Caller, Cid, Error, ErrorCode, FunctionName, FunctionRef, InvalidName, Namespace, RequestId};
+use http::header;
 use http::request::Parts;
+use tokio::sync::SemaphorePermit;
 
+use crate::audit::Note;
 use crate::body::{BodyReader, RequestBody};
 use crate::credential::Identity;
 use crate::edge::EdgeConfig;
 use crate::error::Refusal;
-use crate::query;
-use crate::routes::Captures;
+use crate::routes::{Captures, Route};
+use crate::{Gateway, query};
 
 pub(crate) struct Exchange {
     pub(crate) parts: Parts,
     pub(crate) body: BodyReader,
     pub(crate) caller: Arc<Caller>,
     pub(crate) request_id: RequestId,
+    /// Where the request comes from; see `address.rs`.
+    pub(crate) client: IpAddr,
+    /// Set on the routes whose requests are written down.
+    pub(crate) note: Option<Arc<Note>>,
+    route: &'static Route,
     captures: Captures,
     peer: IpAddr,
+}
+
+/// A body in memory, with its place among the bodies.
+pub(crate) struct Received<'g> {
+    bytes: Bytes,
+    _room: SemaphorePermit<'g>,
+}
+
+impl std::ops::Deref for Received<'_> {
+    type Target = Bytes;
+    fn deref(&self) -> &Bytes {
+        &self.bytes
+    }
 }
 
 impl Exchange {
     pub(crate) fn new(
         parts: Parts,
         body: RequestBody,
-        captures: Captures,
+        (route, captures): (&'static Route, Captures),
         identity: Identity,
         request_id: RequestId,
-        peer: IpAddr,
+        (peer, client): (IpAddr, IpAddr),
         edge: &EdgeConfig,
     ) -> Self {
         let body = BodyReader::new(body, &parts.headers, edge);
-        Self { parts, body, caller: identity.caller().clone(), request_id, captures, peer }
+        let note = route.audit.map(|_| Arc::default());
+        Self { parts, body, caller: identity.caller().clone(), request_id, client, note, route, captures, peer }
+    }
+
+    /// The whole body, once there is room for it.
+    pub(crate) async fn receive<'g>(&mut self, gateway: &'g Gateway, limit: usize) -> Result<Received<'g>, Refusal> {
+        let room = gateway.body_room(self.body.declared(), limit).await?;
+        Ok(Received { bytes: self.body.read_all(limit).await?, _room: room })
+    }
+
+    /// Names what the request is about, for the audit log.
+    pub(crate) fn concerns(&self, resource: &str) {
+        if let Some(note) = &self.note {
+            note.concerns(resource);
+        }
     }
 
     /// The `index`th variable part of the path, still encoded.
@@ -43,9 +79,33 @@ impl Exchange {
     }
 
     /// The `index`th variable part of the path, decoded: what it may be is checked after this, never before.
-    fn capture(&self, index: usize) -> Result<Cow<'_, str>, Refusal> {
+    pub(crate) fn capture(&self, index: usize) -> Result<Cow<'_, str>, Refusal> {
         let raw = self.raw_capture(index);
         query::segment(raw).ok_or_else(|| Refusal::invalid("the path has an escape that is not UTF-8 text"))
+    }
+
+    /// The variable parts of the path with their names; a part that cannot be decoded is left as it was sent.
+    pub(crate) fn named_captures(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.route.variables().enumerate().map(|(index, name)| {
+            let raw = self.raw_capture(index);
+            (name, query::segment(raw).unwrap_or(Cow::Borrowed(raw)).into_owned())
+        })
+    }
+
+    /// Content that the path names. A text that can be no identifier names nothing that exists.
+    pub(crate) fn cid(&self, index: usize) -> Result<Cid, Refusal> {
+        parse_cid(&self.capture(index)?)
+    }
+
+    /// The host that the client speaks to, as it wrote it.
+    pub(crate) fn host(&self) -> &str {
+        let authority = self.parts.uri.authority().map(|authority| authority.as_str());
+        let header = || self.parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+        authority.or_else(header).unwrap_or_default()
+    }
+
+    pub(crate) fn header(&self, name: header::HeaderName) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
     }
 
     pub(crate) fn query(&self, name: &str) -> Option<Cow<'_, str>> {
@@ -54,6 +114,13 @@ impl Exchange {
 
     pub(crate) fn switch(&self, name: &str) -> bool {
         query::switch(self.parts.uri.query(), name)
+    }
+
+    /// `?limit=`, a whole number from 1; more than `most` means `most`.
+    pub(crate) fn limit(&self, default: usize, most: usize) -> Result<usize, Refusal> {
+        let Some(text) = self.query("limit") else { return Ok(default) };
+        let limit = text.parse().ok().filter(|limit: &usize| *limit > 0).map(|limit| limit.min(most));
+        limit.ok_or_else(|| Refusal::invalid(format!("`limit` must be a whole number from 1 to {most}")))
     }
 
     /// `name` or `name@N`.
@@ -78,6 +145,13 @@ impl Exchange {
         }
     }
 
+    /// The namespace that the request is about, whether the caller may look there or not.
+    pub(crate) fn concerned_namespace(&self) -> Option<Namespace> {
+        let in_path = self.named_captures().find(|(name, _)| *name == "namespace").map(|(_, value)| value);
+        let named = in_path.or_else(|| self.query("namespace").map(Cow::into_owned))?;
+        Namespace::parse(&named).ok()
+    }
+
     pub(crate) fn own_namespace(&self) -> Result<Namespace, Refusal> {
         let missing = || Error::new(ErrorCode::Forbidden, "the credential belongs to no namespace").into();
         self.caller.namespace.clone().ok_or_else(missing)
@@ -97,6 +171,10 @@ fn bad_name(invalid: InvalidName) -> Refusal {
         InvalidName::Reserved(_) => Error::not_found(invalid.to_string()).into(),
         other => Refusal::invalid(other.to_string()),
     }
+}
+
+pub(crate) fn parse_cid(text: &str) -> Result<Cid, Refusal> {
+    Cid::parse(text).map_err(|invalid| Error::not_found(invalid.to_string()).into())
 }
 
 pub(crate) fn parse_namespace(text: &str) -> Result<Namespace, Refusal> {

@@ -5,12 +5,67 @@ use domain::Timestamp;
 use domain::fuzzing::Target;
 use http::{HeaderMap, HeaderValue};
 
+use crate::document::Document;
 use crate::edge::framing::{Framing, Position};
+use crate::handlers::cache::values::{compact, parse_ttl, same, shown};
+use crate::handlers::database::select::{self, Query};
 use crate::handlers::logs::parse_since;
+use crate::handlers::storage::range::{self, Wanted};
 use crate::{ids, query, reply};
 
 /// Every target of this crate.
-pub const TARGETS: &[Target] = &[("http_framing", http_framing), ("traceparent_and_since", traceparent_and_since)];
+pub const TARGETS: &[Target] = &[
+    ("data_requests", data_requests),
+    ("http_framing", http_framing),
+    ("traceparent_and_since", traceparent_and_since),
+];
+
+/// What clients send about their data: a JSON body as a query and as a cached value; a text as a time to live, a range of
+/// bytes and a CREATE TABLE statement.
+pub fn data_requests(data: &[u8]) {
+    if let Ok(document) = Document::parse(data) {
+        composed_query(&document);
+        cached_value(&document);
+    }
+    let text = String::from_utf8_lossy(data);
+    if let Ok(Some(ttl)) = parse_ttl(&text) {
+        assert!(!ttl.is_zero(), "{text}");
+    }
+    byte_range(&text);
+    let _ = select::created_table(&text);
+    if let Ok(quoted) = select::quoted(&text) {
+        assert_eq!(quoted.matches('"').count(), 2, "{quoted}");
+    }
+}
+
+/// A query of criteria has a place for each of its arguments, whatever the criteria are called.
+fn composed_query(document: &Document<'_>) {
+    let _ = Query::of_parts(document);
+    let fragments = ["select", "group_by", "order_by", "joins", "options"];
+    if let Ok(query) = Query::of_criteria(document)
+        && fragments.iter().all(|part| document.raw(part).is_none())
+    {
+        let statement = query.statement();
+        assert_eq!(statement.sql.matches('?').count(), statement.arguments.len(), "{}", statement.sql);
+    }
+}
+
+/// What is kept is JSON again, means the same, and does not change when it is kept once more.
+fn cached_value(document: &Document<'_>) {
+    let Some(value) = document.raw("value") else { return };
+    let kept = compact(value);
+    let shown = shown(&kept);
+    assert_eq!(compact(&shown), kept);
+    assert!(same(&shown, value));
+}
+
+fn byte_range(text: &str) {
+    for size in [0, 1, 700_000, u64::MAX] {
+        if let Wanted::Part { start, end } = range::parse(text, size) {
+            assert!(start < end && end <= size, "{start}..{end} of {size}");
+        }
+    }
+}
 
 /// A connection is read the same in whatever pieces it arrives.
 pub fn http_framing(data: &[u8]) {

@@ -1,20 +1,27 @@
 //! What each route does: reads a request, asks the platform, composes the reply.
+//!
+//! What is written down (see `audit.rs`) runs to its end by itself; everything else stops with its client.
 
+pub(crate) mod audit;
+pub(crate) mod cache;
+pub(crate) mod claims;
+pub(crate) mod database;
 pub(crate) mod deploy;
 pub(crate) mod functions;
 pub(crate) mod invoke;
+pub(crate) mod keys;
 pub(crate) mod logs;
+mod multipart;
+pub(crate) mod namespaces;
+pub(crate) mod network;
 pub(crate) mod node;
+pub(crate) mod secrets;
+pub(crate) mod sign_in;
+pub(crate) mod storage;
+pub(crate) mod tokens;
 mod view;
 
-use domain::{Error, ErrorCode};
-
-/// Runs a change to its end although the client may go away: half a change is worse than one that nobody hears of.
-async fn to_its_end<T: Send + 'static>(
-    change: impl Future<Output = Result<T, Error>> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::spawn(change).await.unwrap_or_else(|cause| {
-        tracing::error!(cause = &cause as &dyn std::error::Error, "failed to finish a change");
-        Err(Error::of(ErrorCode::Internal))
-    })
-}
+/// The largest body of a request that manages something: names, scopes, numbers.
+const SMALL_BODY_BYTES_MAX: usize = 64 << 10;
+/// The largest JSON body of a request about data.
+const DATA_BODY_BYTES_MAX: usize = 4 << 20;

@@ -5,8 +5,11 @@
 //! well-formed request to [`Gateway::handle`], which needs none. What a function is and who may call it is decided in
 //! `platform`.
 
+mod address;
+mod audit;
 mod body;
 mod credential;
+mod document;
 pub mod edge;
 mod error;
 mod exchange;
@@ -20,27 +23,28 @@ mod reply;
 mod routes;
 
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{Caller, Error, ErrorCode, RequestId};
-use futures_util::FutureExt;
 use http::request::Parts;
 use http::{Method, Request, header};
-use platform::Platform;
+use platform::{Platform, RateLeft};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use audit::Trail;
+use credential::Identity;
 use error::{Answer, Refusal};
 use exchange::Exchange;
 use ids::RequestIds;
 use metrics::Metrics;
-use routes::Found;
+use routes::{Counted, Found, Handler};
 
 pub use body::RequestBody;
 pub use edge::{Bound, EdgeConfig, bind, serve};
-pub use reply::Reply;
+pub use error::ErrorForm;
+pub use reply::{BrokenOff, Reply, ReplyBody};
 pub use routes::{Access, ROUTES, Route, Verb};
 
 /// Which build this is, as `GET /v1/version` tells it.
@@ -89,8 +93,19 @@ pub struct Gateway {
     uploads: Semaphore,
     /// Room for the inputs of calls, in KiB: many connections together must not fill the memory.
     bodies: Semaphore,
+    audit_budget: audit::Budget,
     anonymous: Arc<Caller>,
     openapi: Bytes,
+}
+
+/// What is known of a request by the time that it is answered.
+#[derive(Default)]
+struct Known {
+    /// The line of the table.
+    route: Option<usize>,
+    errors: ErrorForm,
+    /// What is left of the caller's limit, if there is one.
+    left: Option<RateLeft>,
 }
 
 impl Gateway {
@@ -101,6 +116,7 @@ impl Gateway {
             request_ids: RequestIds::default(),
             uploads: Semaphore::new(config.uploads),
             bodies: Semaphore::new(BODIES_KIB),
+            audit_budget: audit::Budget::default(),
             anonymous: Arc::new(Caller::anonymous()),
             openapi: routes::openapi(&config.build.version),
             platform,
@@ -117,13 +133,10 @@ impl Gateway {
         let request_id = self.request_ids.next();
         let (parts, body) = request.into_parts();
         let head_only = parts.method == Method::HEAD;
-        let mut route = None;
-        let answer = self.answer(parts, body, peer, &request_id, &mut route);
-        let answer = AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|panic| {
-            tracing::error!(%request_id, panic = panic_text(&*panic), "failed to answer a request: a handler panicked");
-            Err(Error::of(ErrorCode::Internal).into())
-        });
-        let mut reply = self.finish(answer, &request_id, route);
+        let mut known = Known::default();
+        let answer = self.answer(parts, body, peer, &request_id, &mut known);
+        let answer = audit::unpanicked(answer, &request_id).await;
+        let mut reply = self.finish(answer, &request_id, &known);
         if head_only {
             reply::without_body(&mut reply);
         }
@@ -144,13 +157,16 @@ impl Gateway {
     /// The reply to a request that the edge refused before anybody looked at its route.
     pub(crate) fn refuse(&self, refusal: Refusal) -> Reply {
         let request_id = self.request_ids.next();
-        self.finish(Err(refusal), &request_id, None)
+        self.finish(Err(refusal), &request_id, &Known::default())
     }
 
-    fn finish(&self, answer: Answer, request_id: &RequestId, route: Option<usize>) -> Reply {
-        let mut reply = answer.unwrap_or_else(|refusal| refusal.render(request_id, &self.config));
+    fn finish(&self, answer: Answer, request_id: &RequestId, known: &Known) -> Reply {
+        let mut reply = answer.unwrap_or_else(|refusal| refusal.render(known.errors, request_id, &self.config));
         reply::add_common_headers(&mut reply, request_id);
-        self.metrics.answered(route, reply.status());
+        if let Some(left) = &known.left {
+            reply::add_rate_headers(reply.headers_mut(), left);
+        }
+        self.metrics.answered(known.route, reply.status());
         reply
     }
 
@@ -160,29 +176,63 @@ impl Gateway {
         body: RequestBody,
         peer: IpAddr,
         request_id: &RequestId,
-        counted_as: &mut Option<usize>,
+        known: &mut Known,
     ) -> Answer {
         if parts.method == Method::OPTIONS && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
             return Ok(reply::preflight());
         }
         let (index, route, captures) = match routes::find(&parts.method, parts.uri.path()) {
             Found::Route { index, route, captures } => (index, route, captures),
-            Found::OtherMethods(_) | Found::Nothing if parts.method == Method::OPTIONS => return Ok(reply::preflight()),
-            Found::OtherMethods(allowed) => return Err(Refusal::method_not_allowed(&parts.method, &allowed)),
+            Found::OtherMethods { .. } | Found::Nothing if parts.method == Method::OPTIONS => {
+                return Ok(reply::preflight());
+            }
+            Found::OtherMethods { allowed, errors } => {
+                known.errors = errors;
+                return Err(Refusal::method_not_allowed(&parts.method, &allowed));
+            }
             Found::Nothing => return Err(routes::unknown_path(parts.uri.path())),
         };
-        *counted_as = Some(index);
+        (known.route, known.errors) = (Some(index), route.errors);
         let identity = credential::resolve(self, &parts);
-        route.access.admit(&identity)?;
-        let exchange = Exchange::new(parts, body, captures, identity, request_id.clone(), peer, &self.config.edge);
-        match route.handler {
-            routes::Handler::Invoke(form) => handlers::invoke::invoke(self, exchange, form).await,
-            routes::Handler::Plain(handler) => handler(self.clone(), exchange).await,
+        let client = address::of_client(&parts.headers, peer);
+        let admitted = self.admit(route, &identity, client, known);
+        let from = (peer, client);
+        let exchange =
+            Exchange::new(parts, body, (route, captures), identity, request_id.clone(), from, &self.config.edge);
+        if let Err(refusal) = admitted {
+            return self.refused(route, &exchange, refusal).await;
+        }
+        match (&route.handler, route.audit) {
+            (Handler::Invoke(form), _) => handlers::invoke::invoke(self, exchange, *form).await,
+            (Handler::Plain(handler), None) => handler(self.clone(), exchange).await,
+            (Handler::Plain(handler), Some(action)) => audit::audited(self.clone(), exchange, action, *handler).await,
         }
     }
-}
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    /// Counts the request, then turns away whoever cannot pass in any namespace. In this order, because guessing keys shall
+    /// cost, too.
+    fn admit(
+        &self,
+        route: &routes::Route,
+        identity: &Identity,
+        client: IpAddr,
+        known: &mut Known,
+    ) -> Result<(), Refusal> {
+        if route.counted != Counted::Never {
+            let left = self.platform.count_request(identity.caller(), client);
+            known.left = left.map_err(Refusal::over_the_limit)?;
+        }
+        if route.counted == Counted::AsSignIn {
+            self.platform.count_sign_in(client).map_err(Refusal::over_the_limit)?;
+        }
+        route.access.admit(identity)
+    }
+
+    /// Writes down a request that was refused before its handler saw it, where its kind is written down.
+    async fn refused(&self, route: &routes::Route, exchange: &Exchange, refusal: Refusal) -> Answer {
+        if let Some(action) = route.audit {
+            Trail::begin(self, exchange, action).end(self, Some(refusal.code())).await;
+        }
+        Err(refusal)
+    }
 }

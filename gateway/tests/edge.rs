@@ -8,13 +8,14 @@ use bytes::Bytes;
 use gateway::{EdgeConfig, Gateway, GatewayConfig, bind, serve};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use ports::Storage;
 use ports::memory::Script;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use support::House;
+use support::{Form, House, with_key};
 
 mod support;
 
@@ -222,6 +223,90 @@ async fn slow_bodies_are_cut() {
     let form = "POST /v1/functions HTTP/1.1\r\nhost: a\r\ncontent-type: multipart/form-data; boundary=b\r\n";
     let key = &server.house.admin;
     refused(&server.says(format!("{form}x-api-key: {key}\r\ncontent-length: 99\r\n\r\n--b\r\n")).await, 408);
+    let slow = server.says(format!("{}content-length: 99\r\n\r\n{FORM_BEGIN}slow", upload_head(&server))).await;
+    refused(&slow, 408);
+    assert!(server.house.content.list().await.expect("memory lists").is_empty());
+}
+
+/// The beginning of a form with a file.
+const FORM_BEGIN: &str = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n";
+
+fn upload_head(server: &Server) -> String {
+    let key = &server.house.client;
+    format!(
+        "POST /v1/storage/upload HTTP/1.1\r\nhost: a\r\ncontent-type: multipart/form-data; boundary=b\r\nx-api-key: {key}\r\n"
+    )
+}
+
+#[tokio::test]
+async fn an_upload_that_is_cut_stores_nothing() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.send(format!("{}content-length: 9999999\r\n\r\n{FORM_BEGIN}", upload_head(&server))).await;
+    client.send(vec![b'x'; 1 << 20]).await;
+    client.0.shutdown().await.expect("it is open");
+    let reply = client.rest().await;
+    assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 400 "), "{reply}");
+    assert!(server.house.content.list().await.expect("memory lists").is_empty());
+    // Whole, it is stored.
+    let form = format!("{FORM_BEGIN}whole\r\n--b--\r\n");
+    let whole = format!("{}connection: close\r\ncontent-length: {}\r\n\r\n{form}", upload_head(&server), form.len());
+    assert!(server.says(whole).await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(server.house.content.list().await.expect("memory lists").len(), 1);
+}
+
+#[tokio::test]
+async fn a_download_lasts_as_long_as_the_client_reads() {
+    // Shorter than the download by far, each of them.
+    let edge = EdgeConfig { keep_alive: SHORT, write: SHORT, body_idle: SHORT, header: SHORT, ..EdgeConfig::default() };
+    let server = Server::start_with(edge).await;
+    // More than sockets hold.
+    let bytes = vec![b'x'; 24 << 20];
+    let form = Form::default().file("file", &bytes).post("/v1/storage/upload");
+    let cid = server.house.send(with_key(form, &server.house.client)).await.text("cid");
+    let key = &server.house.client;
+    let mut client = server.connect().await;
+    client.send(format!("GET /v1/storage/get/{cid} HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\n\r\n")).await;
+    let mut pace = tokio::time::interval(Duration::from_millis(10));
+    let (mut taken, mut piece) = (0, vec![0; 256 << 10]);
+    let taking = async {
+        while taken < bytes.len() {
+            pace.tick().await;
+            match client.0.read(&mut piece).await.expect("the server goes on") {
+                0 => break,
+                count => taken += count,
+            }
+        }
+    };
+    tokio::time::timeout(GUARD, taking).await.expect("it ends");
+    assert!(taken >= bytes.len(), "{taken}");
+    // At rest, the connection is closed like any other.
+    client.rest().await;
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_a_download_is_dropped() {
+    let edge = EdgeConfig { write: SHORT, ..EdgeConfig::default() };
+    let server = Server::start_with(edge).await;
+    let form = Form::default().file("file", &vec![b'x'; 24 << 20]).post("/v1/storage/upload");
+    let cid = server.house.send(with_key(form, &server.house.client)).await.text("cid");
+    let key = &server.house.client;
+    let client = server.connect().await;
+    let (reading, mut writing) = client.0.into_split();
+    let get = format!("GET /v1/storage/get/{cid} HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\n\r\n");
+    writing.write_all(get.as_bytes()).await.expect("the server reads");
+    // It closes although we neither read nor go away; then writing fails.
+    let mut pace = tokio::time::interval(Duration::from_millis(20));
+    let endless = async {
+        loop {
+            pace.tick().await;
+            if writing.write_all(b"x").await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(GUARD, endless).await.expect("the server gives up");
+    drop(reading);
 }
 
 #[tokio::test]

@@ -95,7 +95,9 @@ mod tests {
         let request = request.body(()).expect("a request");
         let refused = check(&request, false, &EdgeConfig::default()).err();
         let config = crate::GatewayConfig::default();
-        refused.map_or(200, |refusal| refusal.render(&domain::RequestId::new("r"), &config).status().as_u16())
+        refused.map_or(200, |refusal| {
+            refusal.render(crate::ErrorForm::Envelope, &domain::RequestId::new("r"), &config).status().as_u16()
+        })
     }
 
     #[test]

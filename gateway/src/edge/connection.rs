@@ -166,5 +166,7 @@ async fn answer(
         // There, connections end by frames.
         reply.headers_mut().remove(header::CONNECTION);
     }
+    // While the client takes a long body the connection is not idle.
+    reply.body_mut().hold(running);
     Ok(reply)
 }

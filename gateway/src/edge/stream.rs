@@ -33,17 +33,18 @@ impl Default for Shared {
     }
 }
 
-/// A request that is being answered.
-pub(super) struct Running<'a> {
-    shared: &'a Shared,
+/// A request that is being answered, up to the last byte of the answer that is not in memory.
+pub(super) struct Running {
+    shared: Arc<Shared>,
     pub(super) ambiguous: bool,
 }
 
 impl Shared {
-    pub(super) fn begin(&self) -> Running<'_> {
+    pub(super) fn begin(self: Arc<Self>) -> Running {
         self.running.fetch_add(1, Ordering::Relaxed);
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        Running { shared: self, ambiguous: number >= self.ambiguous_head.load(Ordering::Relaxed) }
+        let ambiguous = number >= self.ambiguous_head.load(Ordering::Relaxed);
+        Running { shared: self, ambiguous }
     }
 
     pub(super) fn running(&self) -> usize {
@@ -55,7 +56,7 @@ impl Shared {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for Running {
     fn drop(&mut self) {
         self.shared.running.fetch_sub(1, Ordering::Relaxed);
     }
@@ -121,8 +122,9 @@ impl GuardedStream {
     /// Called when the client has sent nothing new: has it had its time?
     fn read_is_late(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(framing) = &self.framing else { return false };
-        if self.shared.running() > 0 {
-            // The request is with us, or its body is read at the pace that `body.rs` demands.
+        if self.shared.running() > 0 || self.write.has_begun() {
+            // The request is with us, or its body is read at the pace that `body.rs` demands, or it is the client's turn to
+            // take what we wrote, for which it has another limit.
             return false;
         }
         let limit = match framing.position() {
@@ -152,6 +154,10 @@ struct Wait {
 impl Wait {
     fn ended(&mut self) {
         self.since = None;
+    }
+
+    fn has_begun(&self) -> bool {
+        self.since.is_some()
     }
 
     /// Is `limit` over, counted from `began`, or else from the first time this was asked since the wait last ended?

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Error, ErrorCode, InvalidField, Manifest, Scope};
-use http::{StatusCode, header};
+use http::StatusCode;
 use platform::{Deploy, Deployed};
 use serde_json::{Value, json};
 use tokio::sync::SemaphorePermit;
 
-use super::to_its_end;
+use super::multipart::boundary_of;
 use super::view::FunctionJson;
 use crate::Gateway;
 use crate::error::{Answer, Refusal};
@@ -35,9 +35,9 @@ pub(crate) async fn deploy(gateway: Arc<Gateway>, mut exchange: Exchange) -> Ans
     let _place = upload_place(&gateway).await?;
     let upload = form::read(&mut exchange.body, boundary, code_bytes_max).await?;
     let (deploy, warnings) = understand(&exchange, upload)?;
-    let (dry_run, caller) = (deploy.dry_run, exchange.caller);
-    let changing = gateway.clone();
-    let mut deployed = to_its_end(async move { changing.platform.deploy(&caller, deploy).await }).await?;
+    exchange.concerns(deploy.manifest.name.as_str());
+    let dry_run = deploy.dry_run;
+    let mut deployed = gateway.platform.deploy(&exchange.caller, deploy).await?;
     deployed.warnings.splice(0..0, warnings);
     Ok(answer(&deployed, dry_run))
 }
@@ -51,21 +51,7 @@ async fn upload_place(gateway: &Gateway) -> Result<SemaphorePermit<'_>, Refusal>
     }
 }
 
-/// The boundary of a multipart body; `None` for anything else.
-fn boundary_of(exchange: &Exchange) -> Result<Option<String>, Refusal> {
-    let content_type = exchange.parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let Some(content_type) = content_type.filter(|text| starts_with_ignoring_case(text, "multipart/form-data")) else {
-        return Ok(None);
-    };
-    let invalid = || Refusal::invalid("the `Content-Type` has no boundary; use the one that your HTTP library makes");
-    multer::parse_boundary(content_type).map(Some).map_err(|_| invalid())
-}
-
-fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
-    text.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-}
-
-async fn without_multipart(exchange: Exchange) -> Refusal {
+async fn without_multipart(mut exchange: Exchange) -> Refusal {
     let body = match exchange.body.read_all(JSON_BYTES_MAX).await {
         Ok(body) => body,
         Err(refusal) => return refusal,

@@ -7,7 +7,6 @@ use platform::FunctionView;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::to_its_end;
 use super::view::FunctionJson;
 use crate::Gateway;
 use crate::error::{Answer, Refusal};
@@ -35,15 +34,14 @@ pub(crate) async fn versions(gateway: Arc<Gateway>, exchange: Exchange) -> Answe
 
 pub(crate) async fn delete(gateway: Arc<Gateway>, exchange: Exchange) -> Answer {
     let (namespace, function) = (exchange.managed_namespace()?, exchange.function(0)?);
-    to_its_end(async move { gateway.platform.delete(&exchange.caller, &namespace, &function).await }).await?;
+    gateway.platform.delete(&exchange.caller, &namespace, &function).await?;
     Ok(reply::ok(&json!({ "message": "Function deleted successfully" })))
 }
 
-pub(crate) async fn rollback(gateway: Arc<Gateway>, exchange: Exchange) -> Answer {
+pub(crate) async fn rollback(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let (namespace, name) = (exchange.managed_namespace()?, exchange.function_name(0)?);
-    let Exchange { body, caller, .. } = exchange;
-    let to = wanted_version(&body.read_all(BODY_BYTES_MAX).await?)?;
-    let active = to_its_end(async move { gateway.platform.rollback(&caller, &namespace, &name, to).await }).await?;
+    let to = wanted_version(&exchange.body.read_all(BODY_BYTES_MAX).await?)?;
+    let active = gateway.platform.rollback(&exchange.caller, &namespace, &name, to).await?;
     let message = format!("Function rolled back to version {}", active.version.version);
     Ok(reply::ok(&json!({ "message": message, "function": FunctionJson::of(&active) })))
 }
@@ -58,9 +56,7 @@ pub(crate) async fn disable(gateway: Arc<Gateway>, exchange: Exchange) -> Answer
 
 async fn switch(gateway: Arc<Gateway>, exchange: Exchange, on: bool) -> Answer {
     let (namespace, name) = (exchange.managed_namespace()?, exchange.function_name(0)?);
-    let caller = exchange.caller;
-    let switched =
-        to_its_end(async move { gateway.platform.set_enabled(&caller, &namespace, &name, on).await }).await?;
+    let switched = gateway.platform.set_enabled(&exchange.caller, &namespace, &name, on).await?;
     let (function, enabled) = (switched.version.name.as_str(), switched.state.enabled);
     Ok(reply::ok(&json!({ "status": "ok", "function": function, "enabled": enabled })))
 }

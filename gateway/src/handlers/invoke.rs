@@ -6,16 +6,15 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use domain::{Error, FunctionRef, HttpHead, Namespace, ReplyHead, RequestId, TriggerKind};
+use domain::{Error, ErrorCode, FunctionRef, HttpHead, Namespace, ReplyHead, RequestId, TriggerKind};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::Full;
 use platform::{Invoke, Outcome, Success};
 use serde::Serialize;
 
 use crate::credential;
 use crate::error::{Answer, Refusal};
 use crate::exchange::{Exchange, parse_namespace};
-use crate::reply::{self, Reply};
+use crate::reply::{self, Reply, ReplyBody};
 use crate::{Gateway, ids, query};
 
 /// The four paths by which a function is called.
@@ -42,19 +41,24 @@ impl Form {
     }
 }
 
-pub(crate) async fn invoke(gateway: &Gateway, exchange: Exchange, form: Form) -> Answer {
+pub(crate) async fn invoke(gateway: &Gateway, mut exchange: Exchange, form: Form) -> Answer {
     let (namespace, function) = target(&exchange, form)?;
-    let http = if gateway.platform.wants_http(&namespace, &function) {
-        Some(Arc::new(head_of(gateway, &exchange, form)))
-    } else if let Some(answer) = not_a_plain_call(&exchange, form) {
-        return answer;
-    } else {
-        None
+    let allowed = gateway.platform.may_call(&namespace, &function, &exchange.caller);
+    let http = match &allowed {
+        Ok(()) if gateway.platform.wants_http(&namespace, &function) => {
+            Some(Arc::new(head_of(gateway, &exchange, form)))
+        }
+        _ if exchange.parts.method == Method::OPTIONS => return Ok(reply::preflight()),
+        // To a stranger every function is one that is not there: an ordinary one.
+        Err(refused) if refused.code != ErrorCode::NotFound => None,
+        _ => plain_call(&exchange, form).map(|()| None)?,
     };
     // Before the body is read: who may not call shall not fill our memory.
-    gateway.platform.may_call(&namespace, &function, &exchange.caller)?;
+    allowed?;
     let limit = gateway.platform.config().limits.input_bytes_max;
     let _room = gateway.body_room(exchange.body.declared(), limit).await?;
+    let idempotency_key = ids::idempotency_key(&exchange.parts.headers)?;
+    let input = exchange.body.read_all(limit).await?;
     let invoke = Invoke {
         request_id: exchange.request_id,
         namespace,
@@ -64,8 +68,8 @@ pub(crate) async fn invoke(gateway: &Gateway, exchange: Exchange, form: Form) ->
         http,
         client_request_id: ids::client_request_id(&exchange.parts.headers),
         trace_id: ids::trace_id(&exchange.parts.headers),
-        idempotency_key: ids::idempotency_key(&exchange.parts.headers)?,
-        input: exchange.body.read_all(limit).await?,
+        idempotency_key,
+        input,
     };
     answer(gateway.platform.invoke(invoke).await)
 }
@@ -92,15 +96,15 @@ fn namespace_of(exchange: &Exchange) -> Result<Namespace, Refusal> {
     }
 }
 
-/// The answer when only a function that speaks HTTP could take this request.
-fn not_a_plain_call(exchange: &Exchange, form: Form) -> Option<Answer> {
+/// Refuses what only a function that speaks HTTP could take.
+fn plain_call(exchange: &Exchange, form: Form) -> Result<(), Refusal> {
     match &exchange.parts.method {
-        _ if form.path_capture().is_some() => Some(Err(Error::not_found("Unknown action")
-            .hint("only a function with `http: true` has paths of its own")
-            .into())),
-        &Method::POST => None,
-        &Method::OPTIONS => Some(Ok(reply::preflight())),
-        other => Some(Err(Refusal::method_not_allowed(other, &[Method::POST]))),
+        _ if form.path_capture().is_some() => {
+            let hint = "only a function with `http: true` has paths of its own";
+            Err(Error::not_found("Unknown action").hint(hint).into())
+        }
+        &Method::POST => Ok(()),
+        other => Err(Refusal::method_not_allowed(other, &[Method::POST])),
     }
 }
 
@@ -177,7 +181,7 @@ impl<'a> Wrapped<'a> {
 
 /// A reply that the function composed itself, without the headers that are the server's to set.
 fn replay(head: ReplyHead, body: Bytes) -> Reply {
-    let mut reply = Response::new(Full::new(body));
+    let mut reply = Response::new(ReplyBody::from(body));
     // 1xx is not a final answer; a function that records one gets what HTTP can carry.
     let final_status = StatusCode::from_u16(head.status).ok().filter(|status| !status.is_informational());
     *reply.status_mut() = final_status.unwrap_or(StatusCode::OK);
@@ -190,7 +194,7 @@ fn replay(head: ReplyHead, body: Bytes) -> Reply {
         }
     }
     if matches!(reply.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        *reply.body_mut() = Full::default();
+        *reply.body_mut() = ReplyBody::default();
     }
     reply
 }

@@ -135,15 +135,8 @@ fn read_query(
         since: exchange.query("since").map(|text| parse_since(&text, now)).transpose()?,
         after: exchange.query("after").map(|text| parse_position(&text)).transpose()?,
         level: exchange.query("level").map(|text| parse_level(&text)).transpose()?,
-        limit: exchange.query("limit").map_or(Ok(LIMIT_DEFAULT), |text| parse_limit(&text))?,
+        limit: exchange.limit(LIMIT_DEFAULT, LIMIT_MAX)?,
     })
-}
-
-fn parse_limit(text: &str) -> Result<usize, Refusal> {
-    let limit = text.parse().ok().filter(|limit| *limit > 0);
-    limit
-        .map(|limit: usize| limit.min(LIMIT_MAX))
-        .ok_or_else(|| Refusal::invalid(format!("`limit` must be a whole number from 1 to {LIMIT_MAX}")))
 }
 
 fn parse_position(text: &str) -> Result<i64, Refusal> {
@@ -209,7 +202,7 @@ mod tests {
             }
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             since(&text);
-            let _ = (parse_limit(&text), parse_position(&text), parse_level(&text));
+            let _ = (parse_position(&text), parse_level(&text));
         }
     }
 }

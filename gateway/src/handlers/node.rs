@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Credential, Error, ErrorCode, LIMITS, Scope, Scopes};
+use domain::{Error, ErrorCode, LIMITS, Scope};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
@@ -62,6 +62,12 @@ pub(crate) async fn limits(gateway: Arc<Gateway>, _exchange: Exchange) -> Answer
             "input_bytes": node.input_bytes_max,
             "code_bytes": node.code_bytes_max,
         },
+        "data": {
+            "body_bytes": super::DATA_BODY_BYTES_MAX,
+            "database": super::database::limits(),
+            "cache": super::cache::limits(),
+            "storage": super::storage::limits(),
+        },
         "http": {
             "connections": edge.connections_max,
             "connections_per_address": edge.connections_per_address_max,
@@ -80,27 +86,6 @@ pub(crate) async fn openapi(gateway: Arc<Gateway>, _exchange: Exchange) -> Answe
     Ok(reply::of(StatusCode::OK, reply::JSON, gateway.openapi.clone()))
 }
 
-pub(crate) async fn whoami(_gateway: Arc<Gateway>, exchange: Exchange) -> Answer {
-    let caller = &exchange.caller;
-    let key_id = match &caller.credential {
-        Credential::Key { id } => Some(id),
-        Credential::None | Credential::Platform => None,
-    };
-    // The key itself is never echoed.
-    Ok(reply::ok(&json!({
-        "authenticated": true,
-        "method": "api_key",
-        "key_id": key_id,
-        "namespace": caller.namespace,
-        "scopes": scope_names(&caller.scopes),
-        "wallet": caller.wallet(),
-    })))
-}
-
-fn scope_names(scopes: &Scopes) -> Vec<&'static str> {
-    scopes.iter().map(Scope::as_str).collect()
-}
-
 pub(crate) async fn metrics(gateway: Arc<Gateway>, exchange: Exchange) -> Answer {
     let allowed = exchange.is_from_this_machine() || exchange.caller.scopes.allow(Scope::Operator);
     if !allowed {
@@ -109,10 +94,10 @@ pub(crate) async fn metrics(gateway: Arc<Gateway>, exchange: Exchange) -> Answer
     }
     let text = gateway.metrics.render(&gateway.connections, &gateway.platform.metrics());
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    Ok(reply::of(StatusCode::OK, content_type, text.into()))
+    Ok(reply::of(StatusCode::OK, content_type, bytes::Bytes::from(text)))
 }
 
-fn uptime(gateway: &Gateway) -> String {
+pub(super) fn uptime(gateway: &Gateway) -> String {
     let platform = &gateway.platform;
     let ran = platform.clock().now().duration_since(platform.started_at());
     uptime_text(ran.try_into().unwrap_or_default())

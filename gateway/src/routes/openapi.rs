@@ -5,6 +5,7 @@ use domain::ErrorCode;
 use serde_json::{Map, Value, json};
 
 use super::{Access, ROUTES, Route, Verb};
+use crate::error::ErrorForm;
 
 /// The document as it is served; made once.
 pub(crate) fn openapi(version: &str) -> Bytes {
@@ -23,7 +24,7 @@ pub(crate) fn openapi(version: &str) -> Bytes {
                 "apiKey": { "type": "apiKey", "in": "header", "name": "X-API-Key" },
                 "bearer": { "type": "http", "scheme": "bearer" },
             },
-            "schemas": { "Error": error_schema() },
+            "schemas": { "Error": error_schema(), "FlatError": flat_error_schema() },
         },
     });
     document.to_string().into()
@@ -48,10 +49,13 @@ fn operation(route: &Route) -> Value {
             status.to_string(): { "description": reply },
             "default": {
                 "description": "a refusal",
-                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
+                "content": { "application/json": { "schema": { "$ref": error_schema_of(route) } } },
             },
         },
     });
+    if let Some(action) = route.audit {
+        operation["x-audit"] = json!(action);
+    }
     if !route.request.is_empty() {
         let content = request_type(route.request);
         operation["requestBody"] = json!({ "description": route.request, "content": { content: {} } });
@@ -68,19 +72,16 @@ fn request_type(request: &str) -> &'static str {
 }
 
 fn parameters(route: &Route) -> Vec<Value> {
-    let variables = route.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
-    let parameter = |name: &str| {
-        let name = name.trim_start_matches('*');
-        json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
-    };
-    variables.map(parameter).collect()
+    let parameter =
+        |name: &str| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } });
+    route.variables().map(parameter).collect()
 }
 
 fn security(access: Access) -> Value {
     match access {
         Access::Public => json!([]),
         Access::Function | Access::LocalOrOperator => json!([{}, { "apiKey": [] }, { "bearer": [] }]),
-        Access::Credential | Access::Scope(_) => json!([{ "apiKey": [] }, { "bearer": [] }]),
+        Access::Credential | Access::Scope(_) | Access::Operator => json!([{ "apiKey": [] }, { "bearer": [] }]),
     }
 }
 
@@ -89,9 +90,36 @@ fn access_text(access: Access) -> String {
         Access::Public => "public".to_owned(),
         Access::Credential => "any credential".to_owned(),
         Access::Scope(scope) => format!("scope {}", scope.as_str()),
+        Access::Operator => "scope operator".to_owned(),
         Access::LocalOrOperator => "this machine, or scope operator".to_owned(),
         Access::Function => "public functions: anybody; private: scope invoke; internal: scope admin".to_owned(),
     }
+}
+
+fn error_schema_of(route: &Route) -> &'static str {
+    match route.errors {
+        ErrorForm::Envelope => "#/components/schemas/Error",
+        ErrorForm::Flat => "#/components/schemas/FlatError",
+    }
+}
+
+fn flat_error_schema() -> Value {
+    let codes: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    let text = json!({ "type": "string" });
+    json!({
+        "type": "object",
+        "required": ["ok", "error", "code", "message", "retryable", "request_id"],
+        "properties": {
+            "ok": { "const": false },
+            "error": { "type": "string", "description": "the same as `message`" },
+            "code": { "enum": codes },
+            "message": text,
+            "retryable": { "type": "boolean" },
+            "request_id": text,
+            "retry_after": { "type": "number", "description": "seconds" },
+            "hint": text,
+        },
+    })
 }
 
 fn error_schema() -> Value {

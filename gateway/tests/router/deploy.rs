@@ -115,6 +115,10 @@ async fn wrong_values_name_their_field_and_range() {
         ("metadata", r#"{"memory_limit_mb":"64"}"#),
         ("metadata", r#"{"env_vars":{"A":1}}"#),
         ("metadata", r#"{"pubsub_topics":"t"}"#),
+        ("metadata", r#"{"egress":["api.example.com"]}"#),
+        ("metadata", r#"{"egress":{}}"#),
+        ("metadata", r#"{"egress":{"allow":["https://example.com"]}}"#),
+        ("egress", r#"{"allow":["api.example.com"],"deny":[]}"#),
         ("metadata", r#"{"is_public":1}"#),
         ("namespace", "a:b"),
     ] {
@@ -139,6 +143,10 @@ async fn wrong_values_name_their_field_and_range() {
         `memory_limit_mb` must be a whole number, 1 to 256
         `env_vars` must be an object of texts
         `pubsub_topics` must be a list of texts
+        `egress` must be an object, such as `{"allow": ["api.example.com"]}`
+        `egress` must be an object, such as `{"allow": ["api.example.com"]}`
+        `egress`: `https://example.com` is no rule for outbound HTTP: leave out the scheme and the path
+        `egress` must be an object, such as `{"allow": ["api.example.com"]}`
         `is_public` must be `true` or `false`
         the namespace is refused: the name contains ':'; use only letters, digits, `-` and `_`
     "#]]

@@ -43,6 +43,29 @@ async fn health_is_the_same_by_every_name() {
     expect![[r#"
         200
         {
+          "data": {
+            "body_bytes": 4194304,
+            "cache": {
+              "key_bytes": 1024,
+              "map_bytes": 255,
+              "mget_keys": 1000,
+              "scan_keys": 10000,
+              "value_bytes": 1048576
+            },
+            "database": {
+              "result_bytes": 33554432,
+              "rows": 10000,
+              "script_bytes": 67108864,
+              "script_seconds": 300,
+              "seconds": 30,
+              "transaction_statements": 100
+            },
+            "storage": {
+              "json_upload_bytes": 33554432,
+              "list": 1000,
+              "name_bytes": 255
+            }
+          },
           "function": {
             "concurrency": {
               "default": 100,
@@ -165,6 +188,12 @@ async fn browsers_may_ask_from_anywhere() {
         assert_eq!((seen.status.as_u16(), seen.body.len()), (204, 0));
         assert_eq!(seen.header("access-control-allow-origin"), "*");
         assert_eq!(seen.header("access-control-allow-methods"), "GET, PUT, POST, DELETE, OPTIONS");
+        for name in ["X-API-Key", "Range", "If-None-Match", "Idempotency-Key"] {
+            assert!(seen.header("access-control-allow-headers").contains(name), "{name}");
+        }
+        for name in ["RateLimit-Remaining", "ETag", "Content-Range", "Retry-After"] {
+            assert!(seen.header("access-control-expose-headers").contains(name), "{name}");
+        }
         assert_eq!(seen.header("access-control-max-age"), "600");
         assert_eq!(seen.header("access-control-allow-credentials"), "");
     }
@@ -180,15 +209,12 @@ async fn whoami_tells_the_caller_and_never_the_key() {
         401
         {
           "code": "UNAUTHORIZED",
-          "error": {
-            "code": "UNAUTHORIZED",
-            "hint": "send an API key as `X-API-Key`, or run `orama login`",
-            "message": "missing API key",
-            "request_id": "<id>",
-            "retryable": false
-          },
+          "error": "missing API key",
+          "hint": "send an API key as `X-API-Key`, or run `orama login`",
           "message": "missing API key",
-          "ok": false
+          "ok": false,
+          "request_id": "<id>",
+          "retryable": false
         }
     "#]]
     .assert_eq(&missing.snapshot());
@@ -197,15 +223,12 @@ async fn whoami_tells_the_caller_and_never_the_key() {
         401
         {
           "code": "UNAUTHORIZED",
-          "error": {
-            "code": "UNAUTHORIZED",
-            "hint": "check the key; keys are case-sensitive and look like `ak_…:namespace`",
-            "message": "invalid API key",
-            "request_id": "<id>",
-            "retryable": false
-          },
+          "error": "invalid API key",
+          "hint": "check the key; keys are case-sensitive and look like `ak_…:namespace`",
           "message": "invalid API key",
-          "ok": false
+          "ok": false,
+          "request_id": "<id>",
+          "retryable": false
         }
     "#]]
     .assert_eq(&wrong.snapshot());
@@ -392,7 +415,8 @@ async fn the_document_has_every_route() {
               }
             ],
             "summary": "Deploy a new version",
-            "x-access": "scope deploy"
+            "x-access": "scope deploy",
+            "x-audit": "function.deploy"
           }
         }"##]]
     .assert_eq(&serde_json::to_string_pretty(&document["paths"]["/v1/functions"]).expect("JSON"));

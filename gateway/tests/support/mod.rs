@@ -2,16 +2,21 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod wallet;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::{Cid, Level, LogLine, Namespace, ReplyHead, Scope, Scopes};
+use domain::{Caller, Cid, Level, LogLine, Namespace, ReplyHead, Scope, Scopes};
 use gateway::{Gateway, GatewayConfig, Reply, RequestBody};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use platform::{Config, Platform, Ports};
-use ports::memory::{ManualClock, MemoryEngine, MemoryKeys, MemoryRecords, MemoryRegistry, MemoryStorage};
+use ports::memory::{
+    ManualClock, MemoryCaches, MemoryEgress, MemoryEngine, MemoryKeys, MemoryRecords, MemoryRegistry, MemoryStorage,
+    ScriptedDatabases,
+};
 use ports::{Call, Code, Ended, Engine, Failed, PrepareError, Prepared, Reply as EngineReply, Services};
 
 pub const PEER: &str = "203.0.113.7";
@@ -66,11 +71,17 @@ impl Engine for TestEngine {
 pub struct House {
     pub gateway: Arc<Gateway>,
     pub engine: Arc<TestEngine>,
+    pub clock: Arc<ManualClock>,
+    pub databases: Arc<ScriptedDatabases>,
+    pub caches: Arc<MemoryCaches>,
+    pub content: Arc<MemoryStorage>,
     pub operator: String,
     pub admin: String,
     pub deployer: String,
     pub invoker: String,
-    /// The admin of another namespace.
+    /// Holds the scope `data`.
+    pub client: String,
+    /// The admin of another namespace, `abroad`.
     pub stranger: String,
 }
 
@@ -80,18 +91,30 @@ impl House {
     }
 
     pub async fn open_with(config: GatewayConfig) -> Self {
+        Self::open_as(config, Config::default()).await
+    }
+
+    pub async fn open_as(config: GatewayConfig, node: Config) -> Self {
         let engine = Arc::new(TestEngine::default());
+        let clock = Arc::new(ManualClock::new());
+        let databases = Arc::new(ScriptedDatabases::new());
+        let (caches, content) = (Arc::new(MemoryCaches::new(clock.clone())), Arc::new(MemoryStorage::default()));
         let ports = Ports {
             registry: Arc::new(MemoryRegistry::default()),
             records: Arc::new(MemoryRecords::default()),
             storage: Arc::new(MemoryStorage::default()),
+            content: content.clone(),
+            databases: databases.clone(),
+            caches: caches.clone(),
+            egress: Arc::new(MemoryEgress::default()),
             keys: Arc::new(MemoryKeys::default()),
             engine: engine.clone(),
-            clock: Arc::new(ManualClock::new()),
+            clock: clock.clone(),
         };
-        let platform = Platform::open(Config::default(), ports).await.expect("memory opens");
-        let home = Namespace::default_namespace();
-        let abroad = Namespace::parse("abroad").expect("a name");
+        let platform = Platform::open(node, ports).await.expect("memory opens");
+        let (home, abroad) = (home(), abroad());
+        let operator = Caller::key("operator", home.clone(), Scopes::of([Scope::Operator]));
+        platform.create_namespace(&operator, &abroad).await.expect("it is new");
         let key = async |namespace: &Namespace, scope| {
             platform.create_key(namespace, "test", Scopes::of([scope])).await.expect("memory stores keys")
         };
@@ -100,9 +123,14 @@ impl House {
             admin: key(&home, Scope::Admin).await,
             deployer: key(&home, Scope::Deploy).await,
             invoker: key(&home, Scope::Invoke).await,
+            client: key(&home, Scope::Data).await,
             stranger: key(&abroad, Scope::Admin).await,
             gateway: Gateway::new(platform, config),
             engine,
+            clock,
+            databases,
+            caches,
+            content,
         }
     }
 
@@ -119,6 +147,21 @@ impl House {
         self.send(with_key(request(method, path, body), &self.admin)).await
     }
 
+    /// A request with the operator's key.
+    pub async fn operator(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Seen {
+        self.send(with_key(request(method, path, body), &self.operator)).await
+    }
+
+    /// A request of a client that uses data.
+    pub async fn client(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Seen {
+        self.send(with_key(request(method, path, body), &self.client)).await
+    }
+
+    /// A JSON body of a client that uses data.
+    pub async fn post(&self, path: &str, body: serde_json::Value) -> Seen {
+        self.client(Method::POST, path, body.to_string()).await
+    }
+
     /// A request without any credential.
     pub async fn nobody(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Seen {
         self.send(request(method, path, body)).await
@@ -132,6 +175,14 @@ impl House {
         }
         self.send(with_key(form.post("/v1/functions"), &self.admin)).await
     }
+}
+
+pub fn home() -> Namespace {
+    Namespace::default_namespace()
+}
+
+pub fn abroad() -> Namespace {
+    Namespace::parse("abroad").expect("a name")
 }
 
 pub fn request(method: Method, path: &str, body: impl Into<Bytes>) -> Request<RequestBody> {
@@ -213,6 +264,11 @@ impl Seen {
 
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// A text of the JSON body.
+    pub fn text(&self, key: &str) -> String {
+        self.json()[key].as_str().unwrap_or_default().to_owned()
     }
 
     /// Status and body, with everything that differs from run to run blotted out.

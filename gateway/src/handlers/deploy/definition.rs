@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Draft, TriggerSpec};
+use domain::{Draft, EgressPolicy, EgressRule, TriggerSpec};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Refusal;
 
 /// Every key that is understood, for "did you mean".
-const KEYS: [&str; 33] = [
+const KEYS: [&str; 34] = [
     "name",
     "namespace",
     "version",
@@ -41,6 +41,7 @@ const KEYS: [&str; 33] = [
     "http",
     "reactor",
     "concurrency",
+    "egress",
     "dry_run",
     "if_changed",
 ];
@@ -112,6 +113,7 @@ impl Definition {
             "language" => draft.language = Some(given.text(key)?),
             "ws_auth" => draft.ws_auth = Some(given.text(key)?),
             "env_vars" | "env" => draft.env = given.document::<BTreeMap<String, String>>(key, "an object of texts")?,
+            "egress" => draft.egress = Some(given.egress(key)?),
             "triggers" => draft.triggers.extend(given.document::<Vec<TriggerSpec>>(key, "a list of triggers")?),
             "pubsub_topics" => draft.triggers.extend(given.texts(key)?.map(|topic| TriggerSpec::Topic { topic })),
             "cron_expressions" => {
@@ -182,6 +184,15 @@ impl Given<'_> {
         let texts: Vec<String> = self.document(key, "a list of texts")?;
         let mut seen = std::collections::HashSet::new();
         Ok(texts.into_iter().filter(move |text| seen.insert(text.clone())))
+    }
+
+    /// A rule that cannot be read is named, unlike other parts of a document: people write these.
+    fn egress(self, key: &str) -> Result<EgressPolicy, Refusal> {
+        let form = "an object, such as `{\"allow\": [\"api.example.com\"]}`";
+        let mut fields: BTreeMap<String, Vec<String>> = self.document(key, form)?;
+        let rules = fields.remove("allow").filter(|_| fields.is_empty()).ok_or_else(|| mistyped(key, form))?;
+        let rules = rules.iter().map(|rule| EgressRule::parse(rule)).collect::<Result<_, _>>();
+        rules.map(|allow| EgressPolicy { allow }).map_err(|invalid| Refusal::invalid(format!("`{key}`: {invalid}")))
     }
 
     fn document<T: serde::de::DeserializeOwned>(self, key: &str, what: &str) -> Result<T, Refusal> {

@@ -1,9 +1,9 @@
 //! The parts of an upload, counted as they arrive: nothing is cut silently, and nothing larger than its limit is kept.
 
-use bytes::{Bytes, BytesMut};
-use domain::Error;
-use multer::{Field, Multipart};
+use bytes::Bytes;
+use multer::Multipart;
 
+use super::super::multipart::{broken, pieces, read_part, read_text, twice};
 use super::definition::Definition;
 use crate::body::BodyReader;
 use crate::error::Refusal;
@@ -24,11 +24,7 @@ pub(crate) async fn read(body: &mut BodyReader, boundary: String, code_bytes_max
     if let Some(declared) = body.declared().filter(|declared| *declared > whole_max as u64) {
         return Err(Refusal::too_large(format!("the upload is {declared} bytes, the limit is {code_bytes_max}")));
     }
-    let pieces = futures_util::stream::unfold(body, |body| async move {
-        let piece = body.next().await.transpose()?;
-        Some((piece.map_err(Interrupted), body))
-    });
-    let mut parts = Multipart::new(Box::pin(pieces), boundary);
+    let mut parts = Multipart::new(Box::pin(pieces(body)), boundary);
     let mut upload = Upload::default();
     let mut texts: Vec<(String, String)> = Vec::new();
     let mut metadata = None;
@@ -42,7 +38,7 @@ pub(crate) async fn read(body: &mut BodyReader, boundary: String, code_bytes_max
             "wasm" => put_once(&mut upload.code, read_part(&mut part, code_bytes_max, &name).await?, &name)?,
             "metadata" => put_once(&mut metadata, read_part(&mut part, TEXT_BYTES_MAX, &name).await?, &name)?,
             _ => {
-                let text = read_text(&mut part, &name).await?;
+                let text = read_text(&mut part, TEXT_BYTES_MAX, &name).await?;
                 if texts.iter().any(|(known, _)| *known == name) {
                     return Err(twice(&name));
                 }
@@ -63,40 +59,5 @@ fn put_once(place: &mut Option<Bytes>, bytes: Bytes, name: &str) -> Result<(), R
     match place.replace(bytes) {
         None => Ok(()),
         Some(_) => Err(twice(name)),
-    }
-}
-
-fn twice(name: &str) -> Refusal {
-    Refusal::invalid(format!("the part {name:?} stands twice in the upload"))
-}
-
-async fn read_text(part: &mut Field<'_>, name: &str) -> Result<String, Refusal> {
-    let bytes = read_part(part, TEXT_BYTES_MAX, name).await?;
-    String::from_utf8(bytes.into()).map_err(|_| Refusal::invalid(format!("the part {name:?} is not UTF-8 text")))
-}
-
-async fn read_part(part: &mut Field<'_>, limit: usize, name: &str) -> Result<Bytes, Refusal> {
-    let mut whole = BytesMut::new();
-    while let Some(piece) = part.chunk().await.map_err(broken)? {
-        if whole.len() + piece.len() > limit {
-            return Err(Refusal::too_large(format!("the part {name:?} is larger than {limit} bytes")));
-        }
-        whole.extend_from_slice(&piece);
-    }
-    Ok(whole.freeze())
-}
-
-/// Our own refusal of a body, on its way through the multipart reader.
-#[derive(Debug, thiserror::Error)]
-#[error("the body could not be read")]
-struct Interrupted(Refusal);
-
-fn broken(error: multer::Error) -> Refusal {
-    match error {
-        multer::Error::StreamReadFailed(source) => match source.downcast::<Interrupted>() {
-            Ok(interrupted) => interrupted.0,
-            Err(_) => Refusal::invalid("the upload could not be read").close(),
-        },
-        other => Refusal::from(Error::invalid(format!("the upload is not valid multipart/form-data: {other}"))).close(),
     }
 }

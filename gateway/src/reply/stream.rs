@@ -1,0 +1,149 @@
+//! The body of a reply: bytes in memory, or content on its way from a store, read piece by piece as the client takes it.
+
+use std::any::Any;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use domain::RequestId;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use ports::{Content, StorageError};
+
+/// The most that is read at once.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// The body of a reply.
+pub struct ReplyBody(Kind);
+
+enum Kind {
+    /// Calls of functions answer this: nothing is boxed on their way.
+    Whole(Full<Bytes>),
+    Pieces(Box<Pieces>),
+}
+
+/// The store failed in the middle of a body; the connection ends, so that nobody takes the beginning for the whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the content could not be read to its end")]
+pub struct BrokenOff;
+
+type Reading = Pin<Box<dyn Future<Output = Result<Bytes, StorageError>> + Send>>;
+
+struct Pieces {
+    content: Arc<dyn Content>,
+    offset: u64,
+    end: u64,
+    reading: Option<Reading>,
+    request_id: RequestId,
+    /// What must live until the last byte is gone.
+    held: Option<Box<dyn Any + Send>>,
+}
+
+impl ReplyBody {
+    /// The bytes from `start` to `end` of `content`, which must be within it.
+    pub(crate) fn of_content(content: Box<dyn Content>, start: u64, end: u64, request_id: RequestId) -> Self {
+        let content = Arc::from(content);
+        Self(Kind::Pieces(Box::new(Pieces { content, offset: start, end, reading: None, request_id, held: None })))
+    }
+
+    /// Keeps `guard` until the body has gone out or is given up. A body in memory is gone as soon as it is handed over.
+    pub(crate) fn hold(&mut self, guard: impl Any + Send) {
+        if let Kind::Pieces(pieces) = &mut self.0 {
+            pieces.held = Some(Box::new(guard));
+        }
+    }
+}
+
+impl From<Bytes> for ReplyBody {
+    fn from(bytes: Bytes) -> Self {
+        Self(Kind::Whole(Full::new(bytes)))
+    }
+}
+
+impl Default for ReplyBody {
+    fn default() -> Self {
+        Self(Kind::Whole(Full::default()))
+    }
+}
+
+impl fmt::Debug for ReplyBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Whole(whole) => whole.fmt(f),
+            Kind::Pieces(pieces) => write!(f, "Pieces({}..{})", pieces.offset, pieces.end),
+        }
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        match &mut self.get_mut().0 {
+            Kind::Whole(whole) => Pin::new(whole).poll_frame(cx).map_err(|never| match never {}),
+            Kind::Pieces(pieces) => pieces.poll_piece(cx).map_ok(Frame::data),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Whole(whole) => whole.is_end_stream(),
+            Kind::Pieces(pieces) => pieces.offset >= pieces.end,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Whole(whole) => whole.size_hint(),
+            Kind::Pieces(pieces) => SizeHint::with_exact(pieces.end.saturating_sub(pieces.offset)),
+        }
+    }
+}
+
+impl Pieces {
+    /// Reads the next piece; nothing is read before the client has taken the last one.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        if self.offset >= self.end {
+            return Poll::Ready(None);
+        }
+        let reading = self.reading.get_or_insert_with(|| {
+            let (content, offset) = (self.content.clone(), self.offset);
+            let wanted = usize::try_from(self.end - offset).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+            Box::pin(async move { content.read(offset, wanted).await })
+        });
+        let read = ready!(reading.as_mut().poll(cx));
+        self.reading = None;
+        Poll::Ready(Some(self.took(read)))
+    }
+
+    fn took(&mut self, read: Result<Bytes, StorageError>) -> Result<Bytes, BrokenOff> {
+        let left = self.end - self.offset;
+        match read {
+            Ok(mut piece) if !piece.is_empty() => {
+                piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                self.offset += piece.len() as u64;
+                Ok(piece)
+            }
+            Ok(_) => {
+                tracing::error!(request_id = %self.request_id, left, "failed to send content: it is shorter than it was");
+                Err(self.broken())
+            }
+            Err(cause) => {
+                let cause: &dyn std::error::Error = &cause;
+                tracing::error!(request_id = %self.request_id, cause, "failed to read content that is being sent");
+                Err(self.broken())
+            }
+        }
+    }
+
+    fn broken(&mut self) -> BrokenOff {
+        self.end = self.offset;
+        BrokenOff
+    }
+}
+
+#[cfg(test)]
+mod tests;

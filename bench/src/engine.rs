@@ -116,7 +116,8 @@ impl Ours {
             depth: 0,
             deadline: Instant::now() + Duration::from_secs(30),
         };
-        let call = Call { context, http: None, input: Bytes::from_static(INPUT.as_bytes()) };
+        let observed = ports::Observed::default();
+        let call = Call { context, http: None, input: Bytes::from_static(INPUT.as_bytes()), observed };
         let reply = self.engine.invoke(call, self.services.clone()).await;
         reply.map(|reply| reply.body).map_err(|failed| failed.error).context("call the guest")
     }
@@ -134,7 +135,7 @@ fn services(manifest: Manifest, code: Code) -> Arc<Services> {
         created_at: Timestamp::now(),
         created_by: String::new(),
     };
-    Arc::new(Services { version: Arc::new(version) })
+    ports::memory::TestServices::default().of(Arc::new(version))
 }
 
 struct Measured {

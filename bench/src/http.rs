@@ -64,15 +64,19 @@ fn compare(connections: u32) -> Result<Vec<[String; 7]>> {
     Ok(vec![row("axum", &axum), row("orama", &plain), row("orama with key", &keyed)])
 }
 
-struct Load {
-    rate: f64,
-    p50: f64,
-    p99: f64,
-    cpu: f64,
+/// What one round measured.
+pub struct Load {
+    /// Requests a second.
+    pub rate: f64,
+    /// Microseconds.
+    pub p50: f64,
+    pub p99: f64,
+    /// CPU of the server, in microseconds a request.
+    pub cpu: f64,
 }
 
 /// One bounded round of `wrk` against loopback.
-fn load(url: &str, key: Option<&str>, connections: u32, pid: &str) -> Result<Load> {
+pub fn load(url: &str, key: Option<&str>, connections: u32, pid: &str) -> Result<Load> {
     let folder = tempfile::tempdir()?;
     let script = folder.path().join("post.lua");
     let key = key.map(|key| format!("wrk.headers['X-API-Key']='{key}'")).unwrap_or_default();

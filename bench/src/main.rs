@@ -1,9 +1,10 @@
 //! Orama beside its peers, in the same run on the same machine. The ratios count; the absolute figures are this machine's.
 //!
-//! `cargo run --profile fast -p bench [-- engine|http|start|memory]` prints tables and writes `bench/results/`.
+//! `cargo run --profile fast -p bench [-- engine|http|data|start|memory]` prints tables and writes `bench/results/`.
 //! Needs the guests (`cargo xtask guests`), the binary `orama` of the same profile, and `wrk` (`cargo xtask setup`).
 
 mod bare;
+mod data;
 mod engine;
 mod http;
 mod report;
@@ -19,8 +20,10 @@ fn main() -> Result<()> {
     if wanted.first().is_some_and(|first| first == http::PEER) {
         return http::serve_peer();
     }
-    if let Some(unknown) = wanted.iter().find(|name| !["engine", "http", "start", "memory"].contains(&name.as_str())) {
-        bail!("unknown benchmark `{unknown}`; there are engine, http, start, memory");
+    if let Some(unknown) =
+        wanted.iter().find(|name| !["engine", "http", "data", "start", "memory"].contains(&name.as_str()))
+    {
+        bail!("unknown benchmark `{unknown}`; there are engine, http, data, start, memory");
     }
     // The HTTP client wants a provider, also for plain HTTP.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
@@ -31,6 +34,9 @@ fn main() -> Result<()> {
     }
     if asked("http") {
         Report::write("http", http::run()?)?;
+    }
+    if asked("data") {
+        Report::write("data", data::run()?)?;
     }
     if asked("start") || asked("memory") {
         Report::write("start-and-memory", start::run()?)?;

@@ -42,12 +42,34 @@ pub enum Verb {
     Function(FunctionVerb),
     Serve(commands::serve::Args),
     Login(commands::login::Args),
+    Logout(commands::logout::Args),
     Whoami(commands::whoami::Args),
+    /// Who may do what: API keys, claims of wallets, signing keys
+    #[command(subcommand)]
+    Auth(AuthVerb),
+    /// Tenants of a node: their owners, limits and policy
+    #[command(subcommand)]
+    Namespace(commands::namespace::Verb),
+    Audit(commands::audit::Args),
+    /// The SQL database of a namespace
+    #[command(subcommand)]
+    Db(commands::db::Verb),
+    /// The cache of a namespace: maps of keys and values
+    #[command(subcommand)]
+    Cache(commands::cache::Verb),
+    /// The stored content of a namespace
+    #[command(subcommand)]
+    Storage(commands::storage::Verb),
+    /// Wallets whose key is in a file
+    #[command(subcommand)]
+    Wallet(commands::wallet::Verb),
     /// The configuration of a server
     #[command(subcommand)]
     Config(ConfigVerb),
     Doctor(commands::doctor::Args),
     Fsck(commands::fsck::Args),
+    Backup(commands::backup::Args),
+    Restore(commands::restore::Args),
     Completions(commands::completions::Args),
     Version(commands::version::Args),
     #[command(name = "__docs", hide = true)]
@@ -69,6 +91,20 @@ pub enum FunctionVerb {
     Rollback(commands::rollback::Args),
     Enable(commands::enable::Args),
     Disable(commands::disable::Args),
+    /// The secrets that functions of a namespace read
+    #[command(subcommand)]
+    Secrets(commands::secrets::Verb),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AuthVerb {
+    /// The API keys of a namespace
+    #[command(subcommand)]
+    Keys(commands::keys::Verb),
+    /// What the tokens of a wallet say about it
+    #[command(subcommand)]
+    Claims(commands::claims::Verb),
+    RotateSigningKey(commands::rotate_signing_key::Args),
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,8 +1,15 @@
-//! The verbs, one file each.
+//! The verbs: one file each, or one file for the verbs of a group.
 
+use std::io::Read;
+
+pub mod audit;
+pub mod backup;
 pub mod build;
+pub mod cache;
+pub mod claims;
 pub mod completions;
 pub mod config_show;
+pub mod db;
 pub mod delete;
 pub mod deploy;
 pub mod disable;
@@ -13,20 +20,30 @@ pub mod fsck;
 pub mod get;
 pub mod init;
 pub mod invoke;
+pub mod keys;
 pub mod list;
 pub mod login;
+pub mod logout;
 pub mod logs;
+pub mod namespace;
+pub mod owners;
+pub mod restore;
 pub mod rollback;
+pub mod rotate_signing_key;
 pub mod run;
+pub mod secrets;
 pub mod serve;
+pub mod storage;
 pub mod version;
 pub mod versions;
+pub mod wallet;
 pub mod whoami;
 
-use crate::args::{Cli, ConfigVerb, FunctionVerb, Shared, Verb};
+use crate::args::{AuthVerb, Cli, ConfigVerb, FunctionVerb, Shared, Verb};
 use crate::connection::Connection;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::gateway::Gateway;
+use crate::screen;
 
 pub fn run(cli: Cli) -> Outcome {
     let shared = &cli.shared;
@@ -34,10 +51,22 @@ pub fn run(cli: Cli) -> Outcome {
         Verb::Function(verb) => run_function(verb, shared),
         Verb::Serve(args) => serve::run(&args),
         Verb::Login(args) => login::run(&args, shared),
+        Verb::Logout(args) => logout::run(&args, shared),
         Verb::Whoami(args) => whoami::run(&args, shared),
+        Verb::Auth(AuthVerb::Keys(verb)) => keys::run(&verb, shared),
+        Verb::Auth(AuthVerb::Claims(verb)) => claims::run(&verb, shared),
+        Verb::Auth(AuthVerb::RotateSigningKey(args)) => rotate_signing_key::run(&args, shared),
+        Verb::Namespace(verb) => namespace::run(&verb, shared),
+        Verb::Audit(args) => audit::run(&args, shared),
+        Verb::Db(verb) => db::run(&verb, shared),
+        Verb::Cache(verb) => cache::run(&verb, shared),
+        Verb::Storage(verb) => storage::run(&verb, shared),
+        Verb::Wallet(verb) => wallet::run(&verb, shared),
         Verb::Config(ConfigVerb::Show(args)) => config_show::run(&args, shared),
         Verb::Doctor(args) => doctor::run(&args, shared),
         Verb::Fsck(args) => fsck::run(&args, shared),
+        Verb::Backup(args) => backup::run(&args, shared),
+        Verb::Restore(args) => restore::run(&args, shared),
         Verb::Completions(args) => completions::run(&args),
         Verb::Version(args) => version::run(&args, shared),
         Verb::Docs(args) => docs::run(&args),
@@ -59,10 +88,30 @@ fn run_function(verb: FunctionVerb, shared: &Shared) -> Outcome {
         FunctionVerb::Rollback(args) => rollback::run(&args, shared),
         FunctionVerb::Enable(args) => enable::run(&args, shared),
         FunctionVerb::Disable(args) => disable::run(&args, shared),
+        FunctionVerb::Secrets(verb) => secrets::run(&verb, shared),
     }
 }
 
 /// The gateway that the options name.
 fn connect(shared: &Shared) -> Outcome<Gateway> {
     Gateway::connect(Connection::of(&shared.connection)?)
+}
+
+/// Asks before something is deleted, unless it was forced.
+fn confirm_deletion(forced: bool, what: &str) -> Outcome {
+    match forced || screen::confirmed(&format!("Are you sure you want to delete {what}?")) {
+        true => Ok(()),
+        false => Err(Failure::failed("nothing was deleted").hint("answer `y`, or use `--force`")),
+    }
+}
+
+fn read_stdin() -> Outcome<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut bytes);
+    read.map_err(|error| Failure::failed(format!("failed to read stdin: {error}")))?;
+    Ok(bytes)
+}
+
+fn read_stdin_text() -> Outcome<String> {
+    String::from_utf8(read_stdin()?).map_err(|_| Failure::usage("stdin is not UTF-8"))
 }

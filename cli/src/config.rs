@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use domain::{AddressRange, NamespaceSettings};
+
 pub use schema::{Kind, SETTINGS, Setting};
 pub use settings::{ConfigFlags, Origin, Settings};
 
@@ -23,6 +25,14 @@ pub struct ServeConfig {
     pub data: PathBuf,
     pub log: LogConfig,
     pub limits: LimitsConfig,
+    /// What holds in a namespace that does not set it itself.
+    pub namespace_defaults: NamespaceSettings,
+    /// May any wallet make a namespace of its own?
+    pub registration_open: bool,
+    pub cache_bytes_max_per_namespace: u64,
+    /// Private addresses that functions may list, such as `10.0.0.0/8`.
+    pub egress_private: Vec<AddressRange>,
+    pub secrets: SecretsConfig,
     pub retention: RetentionConfig,
     /// How long running calls may take to finish after SIGTERM.
     pub drain: Duration,
@@ -53,10 +63,20 @@ pub struct LimitsConfig {
     pub code_bytes_max: usize,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
+    pub sign_ins_per_minute: u64,
+}
+
+/// What protects the keys of secrets; at most one is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretsConfig {
+    pub master_key_file: Option<PathBuf>,
+    pub master_key_env: Option<String>,
+    pub master_key_command: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetentionConfig {
+    pub audit_age_max: Duration,
     pub age_max: Duration,
     pub bytes_max_per_namespace: u64,
 }
@@ -90,8 +110,19 @@ impl From<&Settings> for ServeConfig {
                 code_bytes_max: settings.count("limits.code_bytes_max"),
                 connections_max: settings.count("limits.connections_max"),
                 connections_per_address_max: settings.count("limits.connections_per_address_max"),
+                sign_ins_per_minute: settings.number("limits.sign_ins_per_minute"),
+            },
+            namespace_defaults: namespace_defaults(settings),
+            registration_open: settings.text("auth.registration") == "open",
+            cache_bytes_max_per_namespace: settings.number("cache.bytes_max_per_namespace"),
+            egress_private: ranges(settings),
+            secrets: SecretsConfig {
+                master_key_file: settings.text_if_any("secrets.master_key_file").map(PathBuf::from),
+                master_key_env: settings.text_if_any("secrets.master_key_env"),
+                master_key_command: settings.text_if_any("secrets.master_key_command"),
             },
             retention: RetentionConfig {
+                audit_age_max: Duration::from_secs(settings.number("retention.audit_days") * 86_400),
                 age_max: Duration::from_secs(settings.number("retention.age_days") * 86_400),
                 bytes_max_per_namespace: settings.number("retention.bytes_max_per_namespace"),
             },
@@ -103,6 +134,25 @@ impl From<&Settings> for ServeConfig {
                 instances_max: settings.count("engine.instances_max"),
             },
         }
+    }
+}
+
+fn ranges(settings: &Settings) -> Vec<AddressRange> {
+    let ranges = schema::ranges(settings.text("egress.private"));
+    ranges.map(|range| AddressRange::parse(range).expect("every value was checked when it was set")).collect()
+}
+
+/// 0 stands for no limit.
+fn namespace_defaults(settings: &Settings) -> NamespaceSettings {
+    let limit = |path| Some(settings.number(path)).filter(|limit| *limit > 0);
+    NamespaceSettings {
+        functions_max: limit("limits.functions_max"),
+        storage_bytes_max: limit("limits.storage_bytes_max"),
+        database_bytes_max: limit("limits.database_bytes_max"),
+        requests_per_minute: limit("limits.requests_per_minute"),
+        caller_requests_per_minute: limit("limits.caller_requests_per_minute"),
+        concurrency: None,
+        egress: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use domain::Namespace;
 use reqwest::Url;
 
-use crate::credentials::{self, Credentials};
+use crate::credentials::{self, Credentials, Session};
 use crate::failure::{Failure, Outcome};
 
 pub const DEFAULT_GATEWAY: &str = "http://127.0.0.1:6001";
@@ -18,7 +18,7 @@ pub struct ConnectionFlags {
     /// Address of the gateway [env: ORAMA_GATEWAY_URL] [default: the last login, else http://127.0.0.1:6001]
     #[arg(long, value_name = "URL", global = true)]
     pub gateway: Option<String>,
-    /// API key; `-` reads it from stdin [env: ORAMA_API_KEY] [default: the key that `orama login` stored]
+    /// API key; `-` reads it from stdin [env: ORAMA_API_KEY] [default: what `orama login` stored]
     #[arg(long, value_name = "KEY", global = true, conflicts_with = "api_key_file")]
     pub api_key: Option<String>,
     /// File that holds the API key
@@ -35,6 +35,8 @@ pub struct Connection {
     /// Without a slash at the end.
     pub gateway: String,
     pub api_key: Option<String>,
+    /// The sign-in of a wallet; there when there is no key.
+    pub session: Option<Session>,
     pub namespace: Option<Namespace>,
 }
 
@@ -60,13 +62,18 @@ impl Connection {
         let gateway = given_gateway.or(stored.current).unwrap_or_else(|| DEFAULT_GATEWAY.to_owned());
         let gateway = parse_gateway(&gateway)?;
         let credential = stored.gateways.get(&gateway).cloned();
-        let (api_key, key_namespace) = match (given_key, credential) {
-            (Some(key), _) => (Some(key), None),
-            (None, Some(credential)) => (Some(credential.api_key), credential.namespace),
-            (None, None) => (None, None),
+        let (api_key, session, key_namespace) = match (given_key, credential) {
+            (Some(key), _) => (Some(key), None, None),
+            (None, Some(stored)) => (stored.api_key, stored.session, stored.namespace),
+            (None, None) => (None, None, None),
         };
         let namespace = flags.namespace.clone().or_else(|| environment("ORAMA_NAMESPACE")).or(key_namespace);
-        Ok(Self { gateway, api_key, namespace: namespace.as_deref().map(parse_namespace).transpose()? })
+        Ok(Self { gateway, api_key, session, namespace: namespace.as_deref().map(parse_namespace).transpose()? })
+    }
+
+    /// The same without who we are.
+    pub fn anonymous(self) -> Self {
+        Self { api_key: None, session: None, ..self }
     }
 
     /// The namespace as far as this side knows it: the one asked for, else the one in the key's text.
@@ -135,7 +142,7 @@ mod tests {
 
     fn file(folder: &tempfile::TempDir) -> PathBuf {
         let path = folder.path().join("credentials");
-        let credential = |key: &str| credentials::Credential { api_key: key.into(), namespace: Some("stored".into()) };
+        let credential = |key: &str| credentials::Credential::key(key, "stored");
         let gateways = [("http://127.0.0.1:6001", "ak_file:stored"), ("https://example.org", "ak_far:stored")];
         let gateways = gateways.map(|(address, key)| (address.to_owned(), credential(key)));
         let credentials = Credentials { current: Some("https://example.org".into()), gateways: gateways.into() };

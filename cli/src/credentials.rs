@@ -1,23 +1,40 @@
-//! The file of API keys: one key and namespace per address of a gateway, readable by its owner alone.
+//! The file of credentials: an API key or a wallet's sign-in, and a namespace, per address of a gateway; readable by its owner
+//! alone.
 //!
 //! `$XDG_CONFIG_HOME/orama/credentials`, else `~/.config/orama/credentials`; JSON. A file that others may read is not used.
+//! Whoever changes it holds [`Lock`], because a refresh token that two processes use counts as stolen.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Outcome};
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
-    pub api_key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+}
+
+/// The sign-in of a wallet.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    pub wallet: String,
+    pub access_token: String,
+    /// Good for one use; what it brings has the next one.
+    pub refresh_token: String,
+    /// When the access token ends.
+    pub expires_at: Timestamp,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -46,13 +63,19 @@ impl Credentials {
 
     /// Replaces the file as a whole: a crash leaves the old one or the new one.
     pub fn write(&self, path: &Path) -> Outcome {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(Failure::file("create", folder))?;
+        let folder = create_folder(path)?;
         let new = folder.join(format!(".credentials.{}", std::process::id()));
         let text = serde_json::to_string_pretty(self).expect("credentials have only text keys");
         write_private(&new, &text).map_err(Failure::file("write", &new))?;
         fs::rename(&new, path).map_err(Failure::file("replace", path))
     }
+}
+
+/// Makes the folder of the file at `path`.
+fn create_folder(path: &Path) -> Outcome<&Path> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(Failure::file("create", folder))?;
+    Ok(folder)
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
@@ -83,14 +106,53 @@ fn path_in(config_home: Option<OsString>, home: Option<OsString>) -> Option<Path
     Some(config_home.or_else(|| Some(home?.join(".config")))?.join("orama/credentials"))
 }
 
-/// Keeps the key of one gateway, beside those of others.
+/// Stores the key and namespace of a gateway, beside those of others.
 pub fn store_credential(gateway_url: &str, api_key: &str, namespace: &str) -> Outcome<PathBuf> {
-    store_in(&required_path()?, gateway_url, api_key, namespace, false)
+    store_in(&required_path()?, gateway_url, Credential::key(api_key, namespace), false)
 }
 
 /// The same, and makes the gateway the one that verbs use from now on.
-pub fn store_login(gateway_url: &str, api_key: &str, namespace: &str) -> Outcome<PathBuf> {
-    store_in(&required_path()?, gateway_url, api_key, namespace, true)
+pub fn store_login(gateway_url: &str, credential: Credential) -> Outcome<PathBuf> {
+    store_in(&required_path()?, gateway_url, credential, true)
+}
+
+impl Credential {
+    pub fn key(api_key: &str, namespace: &str) -> Self {
+        Self { api_key: Some(api_key.to_owned()), session: None, namespace: Some(namespace.to_owned()) }
+    }
+
+    pub fn session(session: Session, namespace: &str) -> Self {
+        Self { api_key: None, session: Some(session), namespace: Some(namespace.to_owned()) }
+    }
+}
+
+/// The right to change the file, until the value is dropped.
+pub struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Lock {
+    /// Waits until no other process changes the file.
+    pub fn take() -> Outcome<Self> {
+        Self::take_for(&required_path()?)
+    }
+
+    fn take_for(path: &Path) -> Outcome<Self> {
+        create_folder(path)?;
+        let lock = path.with_extension("lock");
+        let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock);
+        let file = opened.and_then(|file| file.lock().map(|()| file)).map_err(Failure::file("lock", &lock))?;
+        Ok(Self { path: path.to_owned(), _file: file })
+    }
+
+    pub fn read(&self) -> Outcome<Credentials> {
+        Credentials::read(&self.path)
+    }
+
+    pub fn write(&self, credentials: &Credentials) -> Outcome {
+        credentials.write(&self.path)
+    }
 }
 
 fn required_path() -> Outcome<PathBuf> {
@@ -100,15 +162,15 @@ fn required_path() -> Outcome<PathBuf> {
     })
 }
 
-fn store_in(path: &Path, gateway_url: &str, api_key: &str, namespace: &str, current: bool) -> Outcome<PathBuf> {
-    let mut credentials = Credentials::read(path)?;
+fn store_in(path: &Path, gateway_url: &str, credential: Credential, current: bool) -> Outcome<PathBuf> {
+    let lock = Lock::take_for(path)?;
+    let mut credentials = lock.read()?;
     let address = gateway_url.trim_end_matches('/').to_owned();
-    let credential = Credential { api_key: api_key.to_owned(), namespace: Some(namespace.to_owned()) };
     credentials.gateways.insert(address.clone(), credential);
     if current {
         credentials.current = Some(address);
     }
-    credentials.write(path)?;
+    lock.write(&credentials)?;
     Ok(path.to_owned())
 }
 
@@ -124,7 +186,7 @@ mod tests {
     fn the_file_and_its_folder_are_private() {
         let home = tempfile::tempdir().expect("a folder");
         let path = home.path().join("config/orama/credentials");
-        store_in(&path, "http://127.0.0.1:6001/", "ak_one:default", "default", false).expect("stored");
+        store_in(&path, "http://127.0.0.1:6001/", Credential::key("ak_one:default", "default"), false).expect("stored");
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(path.parent().expect("a parent")), 0o700);
     }
@@ -133,9 +195,10 @@ mod tests {
     fn each_gateway_has_its_own_key_and_login_makes_one_current() {
         let home = tempfile::tempdir().expect("a folder");
         let path = home.path().join("credentials");
-        store_in(&path, "http://127.0.0.1:6001/", "ak_one:default", "default", false).expect("stored");
-        store_in(&path, "https://example.org", "ak_two:team", "team", true).expect("stored");
-        store_in(&path, "http://127.0.0.1:6001", "ak_three:default", "default", false).expect("stored");
+        store_in(&path, "http://127.0.0.1:6001/", Credential::key("ak_one:default", "default"), false).expect("stored");
+        store_in(&path, "https://example.org", Credential::key("ak_two:team", "team"), true).expect("stored");
+        store_in(&path, "http://127.0.0.1:6001", Credential::key("ak_three:default", "default"), false)
+            .expect("stored");
         let text = fs::read_to_string(&path).expect("a file");
         expect_test::expect![[r#"
             {
@@ -159,7 +222,7 @@ mod tests {
     fn a_file_that_others_may_read_is_refused_with_the_fix() {
         let home = tempfile::tempdir().expect("a folder");
         let path = home.path().join("credentials");
-        store_in(&path, "http://127.0.0.1:6001", "ak_one:default", "default", false).expect("stored");
+        store_in(&path, "http://127.0.0.1:6001", Credential::key("ak_one:default", "default"), false).expect("stored");
         for open in [0o640, 0o604, 0o620] {
             fs::set_permissions(&path, fs::Permissions::from_mode(open)).expect("changed");
             let refused = Credentials::read(&path).err().expect("refused");

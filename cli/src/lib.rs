@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod connection;
 pub mod credentials;
+pub mod download;
 pub mod failure;
 pub mod gateway;
 pub mod node;
@@ -18,6 +19,7 @@ pub mod screen;
 pub mod table;
 pub mod toolchain;
 pub mod units;
+pub mod wallet;
 pub mod wire;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! This node: the one place where engines, backends, platform and gateway are wired together.
 
+mod backup;
 mod checks;
 mod fsck;
 mod life;
@@ -14,6 +15,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use domain::{Error, LogLine, Manifest, ReplyHead, RequestId, Usage};
 
+pub use backup::{Summary, backup, restore};
 pub use checks::checks;
 pub use fsck::fsck;
 pub use run::run;

@@ -47,6 +47,8 @@ fn takes(setting: &Setting) -> String {
         Kind::OneOf(words) => format!("`{}`", words.join("`, `")),
         Kind::Number(least, most) => format!("{least} to {most}"),
         Kind::Switch => "`true`, `false`".to_owned(),
+        Kind::Text => "text".to_owned(),
+        Kind::Ranges => "ranges of addresses".to_owned(),
     }
 }
 

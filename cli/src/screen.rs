@@ -3,7 +3,10 @@
 //! A reader that went away (`orama … | head`) ends the program quietly.
 
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -25,6 +28,11 @@ pub fn line(text: &str) {
 /// Writes one JSON document on one line.
 pub fn json(document: &impl Serialize) {
     line(&serde_json::to_string(document).expect("what we print has only text keys"));
+}
+
+/// Writes a JSON document as it arrived, on one line.
+pub fn document(body: &[u8]) {
+    data(&[body.trim_ascii(), b"\n"].concat());
 }
 
 /// Says something to the person in front: progress, a result that is not data.
@@ -66,6 +74,52 @@ pub fn ask(question: &str) -> Option<String> {
         Ok(read) if read > 0 => Some(answer.trim().to_owned()),
         _ => None,
     }
+}
+
+/// Asks whether to go on; anything but a yes means no, the end of input too.
+pub fn confirmed(question: &str) -> bool {
+    let answer = ask(&format!("{question} [y/N] "));
+    if answer.is_none() {
+        talk("");
+    }
+    matches!(answer.as_deref(), Some("y" | "Y" | "yes" | "Yes"))
+}
+
+/// Asks like [`ask`], and a terminal does not show what is typed.
+pub fn ask_hidden(question: &str) -> Option<String> {
+    let hidden = io::stdin().is_terminal().then(hide_typing).flatten();
+    let answer = ask(question);
+    if let Some(before) = &hidden {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+    }
+    if hidden.is_some() || answer.is_none() {
+        talk("");
+    }
+    answer
+}
+
+/// Stops the terminal from showing what is typed; returns how to undo it.
+fn hide_typing() -> Option<Termios> {
+    let before = tcgetattr(io::stdin()).ok()?;
+    let mut quiet = before.clone();
+    quiet.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(io::stdin(), OptionalActions::Now, &quiet).ok()?;
+    Some(before)
+}
+
+/// A bar for bytes on their way; hidden unless a person looks at stderr. Without a size it counts.
+pub fn progress(bytes: Option<u64>, what: &'static str) -> ProgressBar {
+    if !stderr_is_terminal() {
+        return ProgressBar::with_draw_target(bytes, ProgressDrawTarget::hidden());
+    }
+    let template = match bytes {
+        Some(_) => "{msg:<11} [{bar:30}] {bytes}/{total_bytes}",
+        None => "{msg:<11} {bytes}",
+    };
+    let style = ProgressStyle::with_template(template).expect("the template is right").progress_chars("=> ");
+    let bar = bytes.map_or_else(ProgressBar::no_length, ProgressBar::new).with_style(style).with_message(what);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
 /// Lines of a message stand below each other, so that none of them can pass for a line of ours.

@@ -16,8 +16,19 @@ impl Table {
         Self { rows: Vec::new() }
     }
 
+    /// A table whose columns are known only now.
+    pub fn of_columns(header: &[&str]) -> Self {
+        let mut table = Self::plain();
+        table.cells(header.iter().map(|name| (*name).to_owned()).collect());
+        table
+    }
+
     pub fn row<const COLUMNS: usize>(&mut self, cells: [String; COLUMNS]) {
-        self.rows.push(cells.map(|cell| printable::line(&cell)).to_vec());
+        self.cells(cells.to_vec());
+    }
+
+    pub fn cells(&mut self, cells: Vec<String>) {
+        self.rows.push(cells.iter().map(|cell| printable::line(cell)).collect());
     }
 
     pub fn render(&self) -> String {

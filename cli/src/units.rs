@@ -1,7 +1,8 @@
 //! Sizes, times and durations as people read and write them.
 
+use std::time::Duration;
+
 use domain::Timestamp;
-use jiff::SignedDuration;
 
 /// `4.4 MB`; powers of 1000, as package sizes are given.
 pub fn size(bytes: u64) -> String {
@@ -37,10 +38,16 @@ fn format_time(text: &str, format: &str) -> String {
 
 /// Reads `30s`, `15m`, `2h`, `7d` (ago, counted from `now`) or a time such as `2026-01-31T12:00:00Z`.
 pub fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
-    let wrong = || format!("`{text}` is no duration such as `15m` and no time such as `2026-01-31T12:00:00Z`");
     if let Ok(at) = text.parse() {
         return Ok(at);
     }
+    let ago = duration(text).ok().and_then(|ago| now.checked_sub(ago).ok());
+    ago.ok_or_else(|| format!("`{text}` is no duration such as `15m` and no time such as `2026-01-31T12:00:00Z`"))
+}
+
+/// Reads `30s`, `15m`, `2h`, `7d`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no duration such as `30s`, `15m`, `2h` or `7d`");
     let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
     let seconds_per_unit = match unit {
         "s" => 1,
@@ -49,8 +56,8 @@ pub fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
         "d" => 86_400,
         _ => return Err(wrong()),
     };
-    let count: u32 = number.parse().map_err(|_| wrong())?;
-    now.checked_sub(SignedDuration::from_secs(i64::from(count) * seconds_per_unit)).map_err(|_| wrong())
+    let count = number.parse::<u32>().ok().filter(|_| !number.starts_with('+')).ok_or_else(wrong)?;
+    Ok(Duration::from_secs(u64::from(count) * seconds_per_unit))
 }
 
 #[cfg(test)]
@@ -78,7 +85,7 @@ mod tests {
         assert_eq!(read("15m"), Ok("2026-01-31T11:45:00Z".into()));
         assert_eq!(read("7d"), Ok("2026-01-24T12:00:00Z".into()));
         assert_eq!(read("2026-01-01T00:00:00Z"), Ok("2026-01-01T00:00:00Z".into()));
-        for wrong in ["", "15", "m", "-5m", "1.5h", "5y", "5µ", "4294967295d"] {
+        for wrong in ["", "15", "+5m", "m", "-5m", "1.5h", "5y", "5µ", "4294967295d"] {
             assert!(read(wrong).is_err(), "{wrong} is refused");
         }
     }

@@ -37,7 +37,5 @@ pub use name::{FunctionName, FunctionRef, InvalidName, Namespace, RESERVED_NAMES
 pub use namespace::NamespaceSettings;
 pub use record::{Record, RecordQuery, Status};
 pub use spelling::nearest;
-pub use sql::{
-    InvalidArguments, JsonRows, SqlChanged, SqlRows, SqlStatement, SqlValue, arguments_from_json,
-};
+pub use sql::{InvalidArguments, JsonRows, SqlChanged, SqlRows, SqlStatement, SqlValue, arguments_from_json};
 pub use trigger::{TriggerKind, TriggerSpec};

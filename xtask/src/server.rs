@@ -34,6 +34,8 @@ impl Server {
         let mut serve = command(places, "setpriv", &places.root);
         serve.args(["--pdeathsig", "TERM", "--"]).arg(places.orama()).args(["serve", "--listen", listen, "--data"]);
         serve.arg(data).stdout(Stdio::piped());
+        // One of the examples calls a webhook, and the only one that is always there is ours.
+        serve.env("ORAMA_EGRESS_PRIVATE", "127.0.0.0/8");
         if let Some(folder) = &config_home {
             serve.env("XDG_CONFIG_HOME", folder);
         }

@@ -21,7 +21,7 @@ pub enum Scope {
     Everything,
 }
 
-const APT_PACKAGES: [&str; 9] = [
+const APT_PACKAGES: [&str; 10] = [
     "clang-19",
     "lld-19",
     "wasi-libc",
@@ -31,6 +31,7 @@ const APT_PACKAGES: [&str; 9] = [
     "iproute2",
     "util-linux",
     "wrk",
+    "redis-server",
 ];
 const ZIG: &str = "0.17.0";
 const GO: &str = "1.27.3";
@@ -86,7 +87,7 @@ fn apt(places: &Places) -> Command {
 }
 
 fn python_can_make_environments(places: &Places) -> bool {
-    places.python().join("bin/python").exists()
+    has_environment(places)
         || output(command(places, "python3", &places.root).args(["-c", "import ensurepip, venv"])).is_some()
 }
 
@@ -118,15 +119,23 @@ fn go(places: &Places) -> Result<()> {
 }
 
 fn has_python_package(places: &Places, name_and_version: &str) -> bool {
+    if !has_environment(places) {
+        return false;
+    }
     let libraries = fs::read_dir(places.python().join("lib")).into_iter().flatten().flatten();
     libraries.into_iter().any(|lib| lib.path().join(format!("site-packages/{name_and_version}.dist-info")).exists())
 }
 
+/// Is there an environment that works? One outlives the Python that it was made from.
+fn has_environment(places: &Places) -> bool {
+    output(command(places, places.python().join("bin/python"), &places.root).args(["-m", "pip", "--version"])).is_some()
+}
+
 fn pip_install(places: &Places, package: &str) -> Result<()> {
     let environment = places.python();
-    if !environment.join("bin/pip").exists() {
+    if !has_environment(places) {
         fs::create_dir_all(&places.tools).context("make the folder for tools")?;
-        run_quietly(command(places, "python3", &places.root).args(["-m", "venv"]).arg(&environment))?;
+        run_quietly(command(places, "python3", &places.root).args(["-m", "venv", "--clear"]).arg(&environment))?;
     }
     say(&format!("pip install {package}"));
     run_quietly(command(places, environment.join("bin/pip"), &places.root).args(["install", "--quiet", package]))
@@ -158,7 +167,7 @@ fn npm(places: &Places) -> Result<()> {
 }
 
 fn crates(places: &Places) -> Result<()> {
-    for manifest in ["Cargo.toml", "guests/Cargo.toml", "examples/word-count-rust/Cargo.toml"] {
+    for manifest in ["Cargo.toml", "guests/Cargo.toml", "examples/word-count-rust/Cargo.toml", "sdk/rust/Cargo.toml"] {
         command::run(cargo(places).args(["fetch", "--quiet", "--locked", "--manifest-path", manifest]))?;
     }
     Ok(())

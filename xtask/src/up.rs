@@ -1,5 +1,7 @@
 //! Starts Orama with the examples deployed, calls each, and says what to try next.
 
+mod webhook;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -77,7 +79,7 @@ fn deploy_and_call_all(places: &Places, server: &Server) -> Result<usize> {
 fn examples(places: &Places) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(places.root.join("examples")).context("read the folder `examples`")?;
     let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    folders.retain(|folder| folder.join("function.yaml").is_file());
+    folders.retain(|folder| folder.join("function.yaml").is_file() && !name(folder).starts_with('.'));
     folders.sort();
     Ok(folders)
 }
@@ -93,14 +95,24 @@ fn is_rust(example: &Path) -> bool {
 fn deploy_and_call(places: &Places, server: &Server, example: &Path) -> Result<()> {
     let name = name(example);
     println!("\n== {name}");
+    match name.as_str() {
+        "webhook-caller" => webhook::call(example, |here| deploy_and_call_in(places, server, here, &name)),
+        _ => deploy_and_call_in(places, server, example, &name),
+    }
+}
+
+fn deploy_and_call_in(places: &Places, server: &Server, example: &Path, name: &str) -> Result<()> {
     let client = || -> Command { server.client(places, example) };
+    if name == "webhook-caller" {
+        run(client().args(["function", "secrets", "set", "WEBHOOK_KEY", "a key for this machine alone"]))?;
+    }
     run_quietly(client().args(["function", "build"]))?;
     run(client().args(["function", "deploy", "--if-changed"]))?;
     let sample = fs::read_to_string(example.join("sample.json")).context("read sample.json")?;
     println!("call     {}", sample.trim());
-    let reply = output(client().args(["function", "invoke", &name, "--data", "@sample.json"]));
+    let reply = output(client().args(["function", "invoke", name, "--data", "@sample.json"]));
     println!("reply    {}", reply.with_context(|| format!("call `{name}`"))?);
-    let log = log_of(|| output(client().args(["function", "logs", &name, "--limit", "1"])))?;
+    let log = log_of(|| output(client().args(["function", "logs", name, "--limit", "1"])))?;
     println!("log      {}", log.replace('\n', "\n         "));
     Ok(())
 }
@@ -126,6 +138,8 @@ Orama is running at {address}. Try in another terminal:
 
   export PATH=\"{folder}:$PATH\"
   orama function list
+  orama function invoke guestbook --data '{{\"name\": \"Grace\", \"text\": \"Second page\"}}'
+  orama db query 'SELECT * FROM guestbook'
   orama function invoke word-count-rust --data '{{\"text\": \"to be or not to be\"}}'
   orama function logs word-count-rust -f
   curl -H \"Authorization: Bearer $(cat orama-data/admin.key)\" -d hello '{address}/v1/functions/http-echo-c/invoke?x=1'

@@ -1,9 +1,9 @@
 use domain::FunctionRef;
 use reqwest::Method;
 
-use super::connect;
+use super::{confirm_deletion, connect};
 use crate::args::{Shared, function_ref};
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::screen;
 
 /// Delete a function with all its versions, or one version
@@ -23,9 +23,8 @@ pub struct Args {
 
 pub fn run(args: &Args, shared: &Shared) -> Outcome {
     let gateway = connect(shared)?;
-    if !args.force && !confirmed(&args.name) {
-        return Err(Failure::failed("nothing was deleted").hint("answer `y`, or use `--force`"));
-    }
+    let what = if args.name.version.is_some() { "" } else { " and all its versions" };
+    confirm_deletion(args.force, &format!("{}{what}", args.name))?;
     let request = gateway.request(Method::DELETE, &format!("/v1/functions/{}", args.name), &[]);
     let document = gateway.document(request)?;
     if shared.json {
@@ -34,13 +33,4 @@ pub fn run(args: &Args, shared: &Shared) -> Outcome {
         screen::line(&format!("deleted {}", args.name));
     }
     Ok(())
-}
-
-fn confirmed(name: &FunctionRef) -> bool {
-    let what = if name.version.is_some() { "" } else { " and all its versions" };
-    let answer = screen::ask(&format!("Are you sure you want to delete {name}{what}? [y/N] "));
-    if answer.is_none() {
-        screen::talk("");
-    }
-    matches!(answer.as_deref(), Some("y" | "Y" | "yes" | "Yes"))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::Manifest;
 use futures_util::stream;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Method};
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ fn upload(args: &Args, gateway: &Gateway, manifest: &Manifest, code: Bytes) -> O
         .filter(|(_, wanted)| *wanted)
         .map(|(name, _)| (name, "true".to_owned()))
         .collect();
-    let bar = progress(code.len() as u64);
+    let bar = screen::progress(Some(code.len() as u64), "uploading");
     let form = form(manifest, code, bar.clone())?;
     let request = gateway.request(Method::POST, "/v1/functions", &query).multipart(form).timeout(TIMEOUT);
     let answer = gateway.block_on(gateway.answer(request));
@@ -122,19 +122,8 @@ fn metadata(manifest: &Manifest) -> Value {
         "http": manifest.http,
         "reactor": manifest.reactor,
         "triggers": manifest.triggers,
+        "egress": manifest.egress,
     })
-}
-
-/// Hidden unless a person looks at stderr.
-fn progress(bytes: u64) -> ProgressBar {
-    if !screen::stderr_is_terminal() {
-        return ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden());
-    }
-    let style = ProgressStyle::with_template("{msg:<10} [{bar:30}] {bytes}/{total_bytes}");
-    let style = style.expect("the template is right").progress_chars("=> ");
-    let bar = ProgressBar::new(bytes).with_style(style).with_message("uploading");
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }
 
 /// What a person wants to know: which version this is, and where to call it.
@@ -175,12 +164,17 @@ mod tests {
 
     #[test]
     fn the_metadata_has_the_keys_of_the_reference_and_ours() {
-        let manifest = "name: hello\nenv: {A: b}\nlanguage: rust\nhttp: true\ntriggers:\n  - topic: orders\n  - {cron: '* * * * *', tz: UTC}";
+        let manifest = "name: hello\nenv: {A: b}\nlanguage: rust\nhttp: true\negress: {allow: [10.0.0.0/8]}\ntriggers:\n  - topic: orders\n  - {cron: '* * * * *', tz: UTC}";
         let manifest = Manifest::parse(manifest).expect("a good manifest");
         expect![[r#"
             {
               "concurrency": 100,
               "dlq_topic": null,
+              "egress": {
+                "allow": [
+                  "10.0.0.0/8"
+                ]
+              },
               "engine": "wasm",
               "env_vars": {
                 "A": "b"

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::args::Shared;
@@ -18,20 +20,24 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, shared: &Shared) -> Outcome {
-    let config = ServeConfig::from(&Settings::load(&args.config)?);
-    let report = node::fsck(&config.data)?;
+    show(&ServeConfig::from(&Settings::load(&args.config)?).data, shared)
+}
+
+/// Checks a data folder and prints what was found; damage is a failure.
+pub fn show(data: &Path, shared: &Shared) -> Outcome {
+    let report = node::fsck(data)?;
     if shared.json {
         let checked: serde_json::Map<_, _> =
             report.checked.iter().map(|(what, count)| (what.clone(), json!(count))).collect();
         screen::json(
-            &json!({"data": config.data, "checked": checked, "problems": report.problems, "notices": report.notices}),
+            &json!({"data": data, "checked": checked, "problems": report.problems, "notices": report.notices}),
         );
     } else {
         print(&report);
     }
     match report.problems.len() {
         0 => Ok(()),
-        count => Err(Failure::failed(format!("{count} problems in `{}`", config.data.display()))),
+        count => Err(Failure::failed(format!("{count} problems in `{}`", data.display()))),
     }
 }
 

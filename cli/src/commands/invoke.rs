@@ -203,12 +203,7 @@ fn shown(body: &[u8]) -> std::borrow::Cow<'_, [u8]> {
 /// The input that `--data` names: stdin for `-`, a file for `@path`, else the text itself.
 pub fn read_data(argument: &str) -> Outcome<Bytes> {
     let bytes = match argument.strip_prefix('@') {
-        None if argument == "-" => {
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut std::io::stdin(), &mut bytes)
-                .map_err(|error| Failure::failed(format!("failed to read stdin: {error}")))?;
-            bytes
-        }
+        None if argument == "-" => super::read_stdin()?,
         None => argument.as_bytes().to_vec(),
         Some(path) => std::fs::read(path).map_err(Failure::file("read", Path::new(path)))?,
     };

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use domain::AddressRange;
+
 /// What a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -11,6 +13,10 @@ pub enum Kind {
     /// A whole number from the first to the second.
     Number(u64, u64),
     Switch,
+    /// Any text, also none.
+    Text,
+    /// Ranges of addresses, such as `10.0.0.0/8`: a list in a file, with commas between them elsewhere.
+    Ranges,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +44,7 @@ pub struct Schema {
 pub const SCHEMA: Schema = Schema { settings: SETTINGS, renamed: &[] };
 
 const LEVELS: Kind = Kind::OneOf(&["error", "warn", "info", "debug", "trace"]);
+const ANY_COUNT: Kind = Kind::Number(0, 1 << 50);
 const ANY_BYTES: Kind = Kind::Number(0, 1 << 50);
 
 pub const SETTINGS: &[Setting] = &[
@@ -58,6 +65,39 @@ pub const SETTINGS: &[Setting] = &[
         "1000",
         "open connections of one address",
     ),
+    setting("limits.functions_max", ANY_COUNT, "0", "functions in one namespace; 0 means no limit"),
+    setting("limits.storage_bytes_max", ANY_BYTES, "0", "bytes of stored content in one namespace; 0 means no limit"),
+    setting("limits.database_bytes_max", ANY_BYTES, "0", "size of the database of one namespace; 0 means no limit"),
+    setting("limits.requests_per_minute", ANY_COUNT, "0", "requests a minute in one namespace; 0 means no limit"),
+    setting("limits.caller_requests_per_minute", ANY_COUNT, "0", "requests a minute of one caller; 0 means no limit"),
+    setting(
+        "limits.sign_ins_per_minute",
+        ANY_COUNT,
+        "600",
+        "challenges and answers to them a minute from one address; 0 means no limit",
+    ),
+    setting(
+        "auth.registration",
+        Kind::OneOf(&["closed", "open"]),
+        "closed",
+        "may any wallet make a namespace of its own",
+    ),
+    setting(
+        "cache.bytes_max_per_namespace",
+        Kind::Number(1 << 16, 1 << 40),
+        "67108864",
+        "bytes that one namespace may cache",
+    ),
+    setting("egress.private", Kind::Ranges, "", "private addresses that functions may list under `egress.allow`"),
+    setting(
+        "secrets.master_key_file",
+        Kind::Text,
+        "",
+        "file with the key that protects secrets, mode 0600; nothing means `keys/master.key` in the data folder",
+    ),
+    setting("secrets.master_key_env", Kind::Text, "", "name of an environment variable that holds the key instead"),
+    setting("secrets.master_key_command", Kind::Text, "", "command that prints the key instead"),
+    setting("retention.audit_days", Kind::Number(1, 36_500), "365", "days that audit events are kept"),
     setting("retention.age_days", Kind::Number(1, 3650), "7", "days that records of calls are kept"),
     setting("retention.bytes_max_per_namespace", ANY_BYTES, "1073741824", "bytes of records kept, per namespace"),
     setting("drain_seconds", Kind::Number(0, 3600), "30", "time for running calls to finish after SIGTERM"),
@@ -97,10 +137,20 @@ impl Setting {
                 Ok(number) if (least..=most).contains(&number) => Ok(()),
                 _ => Err(format!("must be a whole number from {least} to {most}, not `{text}`")),
             },
+            Kind::Text => Ok(()),
+            Kind::Ranges => ranges(text).try_for_each(|range| match AddressRange::parse(range) {
+                Ok(_) => Ok(()),
+                Err(why) => Err(format!("must be ranges of addresses, such as `10.0.0.0/8`, not `{range}`: {why}")),
+            }),
             Kind::Switch if matches!(text, "true" | "false") => Ok(()),
             Kind::Switch => Err(format!("must be `true` or `false`, not `{text}`")),
         }
     }
+}
+
+/// The ranges of a value of [`Kind::Ranges`].
+pub fn ranges(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|range| !range.is_empty())
 }
 
 pub fn variable(path: &str) -> String {

@@ -138,6 +138,10 @@ impl Settings {
         &self.values[path].0
     }
 
+    pub(super) fn text_if_any(&self, path: &str) -> Option<String> {
+        Some(self.text(path)).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
     pub(super) fn number(&self, path: &str) -> u64 {
         self.text(path).parse().expect("every value was checked when it was set")
     }

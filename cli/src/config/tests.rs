@@ -45,8 +45,27 @@ fn without_a_file_everything_has_a_default() {
                 code_bytes_max: 67108864,
                 connections_max: 10000,
                 connections_per_address_max: 1000,
+                sign_ins_per_minute: 600,
+            },
+            namespace_defaults: NamespaceSettings {
+                functions_max: None,
+                storage_bytes_max: None,
+                database_bytes_max: None,
+                concurrency: None,
+                requests_per_minute: None,
+                caller_requests_per_minute: None,
+                egress: None,
+            },
+            registration_open: false,
+            cache_bytes_max_per_namespace: 67108864,
+            egress_private: [],
+            secrets: SecretsConfig {
+                master_key_file: None,
+                master_key_env: None,
+                master_key_command: None,
             },
             retention: RetentionConfig {
+                audit_age_max: 31536000s,
                 age_max: 604800s,
                 bytes_max_per_namespace: 1073741824,
             },
@@ -81,6 +100,8 @@ fn every_setting_reaches_the_configuration() {
             Kind::OneOf(words) => words.iter().find(|word| **word != setting.default).expect("two words").to_string(),
             Kind::Number(least, most) => if setting.default == most.to_string() { least } else { most }.to_string(),
             Kind::Switch => "true".to_owned(),
+            Kind::Text => "something".to_owned(),
+            Kind::Ranges => "10.0.0.0/8,fd00::/8".to_owned(),
         };
         let mut settings = Settings::defaults(SCHEMA);
         settings.apply_environment([(setting.variable(), other)].into_iter()).expect("a value of its kind");
@@ -115,7 +136,7 @@ fn an_unknown_key_names_its_place_and_the_nearest_key() {
     check(
         "colour: red",
         expect![
-            "refused: `orama.yaml` line 1, column 1: unknown key `colour`; known are `listen`, `data`, `log`, `limits`, `retention`, `drain_seconds`, `gateway`, `engine`"
+            "refused: `orama.yaml` line 1, column 1: unknown key `colour`; known are `listen`, `data`, `log`, `limits`, `auth`, `cache`, `egress`, `secrets`, `retention`, `drain_seconds`, `gateway`, `engine`"
         ],
     );
 }

@@ -15,6 +15,9 @@ pub fn fsck(data: &Path) -> anyhow::Result<FsckReport> {
         ("versions", counts.versions),
         ("code files", counts.code_files),
         ("code bytes", counts.code_bytes),
+        ("content files", counts.content_files),
+        ("content bytes", counts.content_bytes),
+        ("databases", counts.databases),
         ("records", counts.records),
     ];
     let (errors, notices) =

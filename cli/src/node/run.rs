@@ -5,9 +5,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use domain::{Caller, Cid, FunctionVersion, Namespace, RequestId, Timestamp, TriggerKind, VersionNumber};
+use async_trait::async_trait;
+use backends::egress::{EgressConfig, HttpEgress};
+use bytes::Bytes;
+use domain::{
+    Caller, Cid, EgressPolicy, Error, ErrorCode, FunctionRef, FunctionVersion, Namespace, RequestId, Timestamp,
+    TriggerKind, VersionNumber,
+};
 use engines::{WasmConfig, WasmEngine};
-use ports::{Call, CallContext, Code, Engine, Failed, Keys, PrepareError, Reply, Services};
+use ports::memory::MemoryStorage;
+use ports::{
+    Call, CallContext, Code, ContentInfo, Databases, Egress, EgressError, Engine, Failed, FetchReply, FetchRequest,
+    Fetcher, Invoker, Keys, OwnedStorage, PrepareError, Reply, Secret, Secrets, Services, Storage,
+};
 
 use super::{RunOutcome, RunReply, RunRequest, helper_command};
 
@@ -43,8 +53,8 @@ async fn run_in(request: RunRequest) -> anyhow::Result<RunOutcome> {
         depth: 0,
         deadline,
     };
-    let call = Call { context, http: None, input: request.input.clone() };
-    let ended = engine.invoke(call, services(request, code.cid)).await;
+    let call = Call { context, http: None, input: request.input.clone(), observed: ports::Observed::default() };
+    let ended = engine.invoke(call, services(request, code.cid)?).await;
     let duration = started.elapsed();
     let (result, ended) = match ended {
         Ok(Reply { head, body, ended }) => (Ok(RunReply { head, body }), ended),
@@ -81,10 +91,11 @@ fn cache_folder() -> PathBuf {
     cache.unwrap_or_else(std::env::temp_dir).join("orama").join("run")
 }
 
-fn services(request: RunRequest, code: Cid) -> Arc<Services> {
+fn services(request: RunRequest, code: Cid) -> anyhow::Result<Arc<Services>> {
+    let namespace = Namespace::default_namespace();
     let version = FunctionVersion {
         id: String::new(),
-        namespace: Namespace::default_namespace(),
+        namespace: namespace.clone(),
         name: request.manifest.name.clone(),
         version: VersionNumber::new(1).expect("counted from 1"),
         code,
@@ -93,5 +104,80 @@ fn services(request: RunRequest, code: Cid) -> Arc<Services> {
         created_at: Timestamp::now(),
         created_by: String::new(),
     };
-    Arc::new(Services { version: Arc::new(version) })
+    let here = Arc::new(Here {
+        content: MemoryStorage::default(),
+        egress: backends::egress::open(EgressConfig::default()).context("start outbound HTTP")?,
+        policy: version.manifest.egress.clone(),
+    });
+    Ok(Arc::new(Services {
+        version: Arc::new(version),
+        database: backends::database::in_memory().of(&namespace),
+        cache: backends::cache::open(backends::cache::Config::default()).of(&namespace),
+        storage: here.clone(),
+        secrets: here.clone(),
+        fetcher: here.clone(),
+        invoker: here,
+    }))
+}
+
+/// The rest of a platform, for one call that leaves nothing behind: no secrets, no other functions.
+struct Here {
+    content: MemoryStorage,
+    egress: HttpEgress,
+    policy: Option<EgressPolicy>,
+}
+
+impl Secrets for Here {
+    fn get(&self, _name: &str) -> Result<Option<Secret>, Error> {
+        Ok(None)
+    }
+
+    fn mask(&self, _text: &str) -> Option<String> {
+        None
+    }
+}
+
+#[async_trait]
+impl OwnedStorage for Here {
+    async fn put(&self, name: &str, bytes: Bytes) -> Result<ContentInfo, Error> {
+        let size = bytes.len() as u64;
+        let cid = self.content.put(bytes).await.map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))?;
+        Ok(ContentInfo { cid, name: name.to_owned(), bytes: size, pinned: true, created_at: Timestamp::now() })
+    }
+
+    async fn get(&self, cid: &Cid, bytes_max: usize) -> Result<Bytes, Error> {
+        let found = self.content.get(cid).await.map_err(|error| Error::not_found(error.to_string()))?;
+        match found.len() > bytes_max {
+            true => Err(Error::of(ErrorCode::ResultTooLarge)),
+            false => Ok(found),
+        }
+    }
+
+    async fn head(&self, cid: &Cid) -> Result<ContentInfo, Error> {
+        let bytes = OwnedStorage::get(self, cid, usize::MAX).await?.len() as u64;
+        Ok(ContentInfo { cid: *cid, name: String::new(), bytes, pinned: true, created_at: Timestamp::now() })
+    }
+}
+
+#[async_trait]
+impl Fetcher for Here {
+    async fn fetch(&self, call: &CallContext, request: FetchRequest) -> Result<FetchReply, EgressError> {
+        let policies: Vec<&EgressPolicy> = self.policy.iter().collect();
+        self.egress.fetch(&Namespace::default_namespace(), &policies, request, call.deadline).await
+    }
+}
+
+#[async_trait]
+impl Invoker for Here {
+    async fn invoke(&self, _call: &CallContext, function: &FunctionRef, _input: Bytes) -> Result<Bytes, Error> {
+        Err(alone(function))
+    }
+
+    async fn invoke_async(&self, _: &CallContext, function: &FunctionRef, _input: Bytes) -> Result<RequestId, Error> {
+        Err(alone(function))
+    }
+}
+
+fn alone(function: &FunctionRef) -> Error {
+    Error::new(ErrorCode::ServiceUnavailable, format!("`{function}` is not here: this call runs without a server"))
 }

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use backends::DataFolder;
+use backends::cache::LocalConfig;
+use backends::database::DatabaseConfig;
+use backends::egress::{EgressConfig, HttpEgress};
+use backends::keys::MasterKeySource;
 use domain::{Namespace, Scope, Scopes};
 use engines::{WasmConfig, WasmEngine};
 use gateway::{Bound, EdgeConfig, Gateway, GatewayConfig};
@@ -17,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::life::StopSignals;
 use super::{helper_command, logging};
-use crate::config::ServeConfig;
+use crate::config::{SecretsConfig, ServeConfig};
 use crate::{screen, store_credential};
 
 /// Serves until SIGTERM or Ctrl-C, then drains; a second signal ends at once.
@@ -40,10 +44,13 @@ pub fn serve(config: ServeConfig) -> anyhow::Result<()> {
 
 async fn serve_in(config: &ServeConfig, folder: &DataFolder, background: &Handle) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen()?;
-    let platform = open_platform(config, folder, background).await?;
+    let egress = Arc::new(backends::egress::open(egress_config(config)).context("start outbound HTTP")?);
+    let platform = open_platform(config, folder, background, egress.clone()).await?;
     let shards =
         config.engine.shards.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()));
     let bound = gateway::bind(config.listen, shards).with_context(|| format!("listen on {}", config.listen))?;
+    // A function must not reach the node through its own door.
+    egress.set_own_addresses(vec![bound.address]);
     // Only a server that can listen makes its key: the key is told and stored once.
     let first_key = first_key(&platform, folder).await?;
     let gateway = Gateway::new(platform.clone(), gateway_config(config));
@@ -71,8 +78,10 @@ async fn open_platform(
     config: &ServeConfig,
     folder: &DataFolder,
     background: &Handle,
+    egress: Arc<HttpEgress>,
 ) -> anyhow::Result<Arc<Platform>> {
-    let keys = backends::keys::open(&folder.keys()).context("open the node's keys")?;
+    let master = master_key_source(config)?;
+    let keys = backends::keys::open_with(&folder.keys(), master).context("open the node's keys")?;
     // Made before the registry exists. Made anew beside an old one, it would silently close every API key.
     if folder.system_db().exists() && !keys.has("api-keys") {
         let path = folder.keys().join("api-keys.key");
@@ -87,10 +96,17 @@ async fn open_platform(
     engine.instances_max = u32::try_from(config.engine.instances_max).context("`engine.instances_max` is too large")?;
     engine.memory_keep_resident_bytes = config.engine.memory_keep_resident_bytes;
     let engine = WasmEngine::open(engine, storage.clone(), background.clone())?;
+    let content = backends::storage::open(&folder.content()).context("open the content storage")?;
+    let databases = backends::database::open(&folder.databases(), DatabaseConfig::default());
+    let databases = databases.context("open the folder of databases")?;
     let ports = Ports {
         registry: Arc::new(registry),
         records: Arc::new(records),
         storage,
+        content: Arc::new(content),
+        databases: Arc::new(databases),
+        caches: backends::cache::open(cache_config(config)),
+        egress,
         keys: Arc::new(keys),
         engine: Arc::new(engine),
         clock: Arc::new(SystemClock),
@@ -110,7 +126,38 @@ fn platform_config(config: &ServeConfig) -> platform::Config {
             code_bytes_max: limits.code_bytes_max,
         },
         retention: Retention { age_max: config.retention.age_max, bytes_max: config.retention.bytes_max_per_namespace },
+        namespace_defaults: config.namespace_defaults.clone(),
+        registration_open: config.registration_open,
+        sign_ins_per_minute: limits.sign_ins_per_minute,
+        audit_age_max: config.retention.audit_age_max,
     }
+}
+
+/// Where the key that protects secrets comes from; `None` means the data folder.
+fn master_key_source(config: &ServeConfig) -> anyhow::Result<Option<MasterKeySource>> {
+    let SecretsConfig { master_key_file, master_key_env, master_key_command } = &config.secrets;
+    let shell = |command: &String| vec!["/bin/sh".to_owned(), "-c".to_owned(), command.clone()];
+    let sources = [
+        master_key_file.clone().map(MasterKeySource::File),
+        master_key_env.clone().map(MasterKeySource::Environment),
+        master_key_command.as_ref().map(|command| MasterKeySource::Command(shell(command))),
+    ];
+    let mut sources = sources.into_iter().flatten();
+    match (sources.next(), sources.next()) {
+        (_, Some(_)) => bail!("set one of `secrets.master_key_file`, `_env` and `_command`, not several"),
+        (source, None) => Ok(source),
+    }
+}
+
+fn cache_config(config: &ServeConfig) -> backends::cache::Config {
+    backends::cache::Config::Local(LocalConfig {
+        bytes_max_per_namespace: config.cache_bytes_max_per_namespace,
+        ..LocalConfig::default()
+    })
+}
+
+fn egress_config(config: &ServeConfig) -> EgressConfig {
+    EgressConfig { permitted_private: config.egress_private.clone(), ..EgressConfig::default() }
 }
 
 fn gateway_config(config: &ServeConfig) -> GatewayConfig {

@@ -1,8 +1,14 @@
 //! The real binary, from outside: every test starts a server of its own and drives it by HTTP and with the command line.
 
+mod backup;
+mod bad_input;
+mod callers;
+mod data;
 mod documents;
 mod durability;
+mod examples;
 mod hostile;
+mod identity;
 mod isolation;
 mod life;
 mod quick_start;

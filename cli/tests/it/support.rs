@@ -2,7 +2,9 @@
 
 mod guest;
 mod http;
+mod tenant;
 mod text;
+mod wallet;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -16,7 +18,9 @@ use tempfile::TempDir;
 
 pub use guest::{compiled, fixture};
 pub use http::{FORM, Http, Reply, file_head, form};
+pub use tenant::{Tenant, packed};
 pub use text::{normalised, normalised_json};
+pub use wallet::{Wallet, hex, verify, with_high_s};
 
 /// The binary under test.
 const ORAMA: &str = env!("CARGO_BIN_EXE_orama");

@@ -944,9 +944,10 @@ fn whoami_and_login() {
         &server.orama(["login"]),
         2,
         expect![[r#"
-        API key: error: no API key was given
-        hint: write `orama login --api-key KEY`
-    "#]],
+            API key:
+            error: no API key was given
+            hint: write `orama login --api-key KEY`
+        "#]],
     );
     // The key never shows.
     for verb in [&["whoami"][..], &["whoami", "--json"], &["login", "--api-key", server.admin_key()]] {
@@ -997,6 +998,19 @@ fn config_show() {
         limits.code_bytes_max  67108864  default
         limits.connections_max  10000  default
         limits.connections_per_address_max  1000  default
+        limits.functions_max  0  default
+        limits.storage_bytes_max  0  default
+        limits.database_bytes_max  0  default
+        limits.requests_per_minute  0  default
+        limits.caller_requests_per_minute  0  default
+        limits.sign_ins_per_minute  600  default
+        auth.registration  closed  default
+        cache.bytes_max_per_namespace  67108864  default
+        egress.private  default
+        secrets.master_key_file  default
+        secrets.master_key_env  default
+        secrets.master_key_command  default
+        retention.audit_days  365  default
         retention.age_days  7  default
         retention.bytes_max_per_namespace  1073741824  default
         drain_seconds  9  ORAMA_DRAIN_SECONDS
@@ -1046,12 +1060,15 @@ fn fsck() {
     server.terminate();
     server.ended();
     expect![[r#"
-        CHECKED     COUNT
-        functions   1
-        versions    1
-        code files  1
-        code bytes  225
-        records     0
+        CHECKED        COUNT
+        functions      1
+        versions       1
+        code files     1
+        code bytes     225
+        content files  0
+        content bytes  0
+        databases      0
+        records        0
     "#]]
     .assert_eq(fsck(&server, &[]).ok());
     expect![[r#"
@@ -1059,6 +1076,9 @@ fn fsck() {
           "checked": {
             "code bytes": 225,
             "code files": 1,
+            "content bytes": 0,
+            "content files": 0,
+            "databases": 0,
             "functions": 1,
             "records": 0,
             "versions": 1

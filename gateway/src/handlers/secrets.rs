@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use domain::ErrorCode;
 use serde_json::{Value, json};
 
 use crate::Gateway;
@@ -21,9 +22,13 @@ pub(crate) async fn set(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer
     let body = exchange.receive(&gateway, BODY_BYTES_MAX).await?;
     let document = Document::parse(&body)?;
     let name = document.needed_text("name")?;
-    exchange.concerns(&name);
     let value = value_of(&document)?;
-    gateway.platform.set_secret(&exchange.caller, &namespace, &name, value).await?;
+    let set = gateway.platform.set_secret(&exchange.caller, &namespace, &name, value).await;
+    // A name that is none may be the value, sent in its place, and that must not be written down.
+    if set.as_ref().err().is_none_or(|refused| refused.code != ErrorCode::ValidationFailed) {
+        exchange.concerns(&name);
+    }
+    set?;
     Ok(reply::ok(&json!({ "message": "Secret set", "name": name, "namespace": namespace })))
 }
 

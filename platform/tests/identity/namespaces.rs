@@ -165,6 +165,7 @@ async fn an_end_that_was_interrupted_is_finished_after_the_next_start() {
     let node = node.reopened().await;
     assert_eq!(code(node.platform.namespace(&operator(), &shop)), ErrorCode::NotFound);
     node.world.faults.heal();
+    // On the paused clock: until housekeeping has had its turn.
     tokio::time::sleep(Duration::from_secs(61)).await;
     node.make("shop").await;
 }

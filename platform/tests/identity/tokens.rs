@@ -261,10 +261,12 @@ async fn a_signing_key_is_replaced_after_ninety_days() {
     let first = node.platform.public_keys();
     node.pass(90 * 24 * 3600);
     let housekeeping = std::time::Duration::from_secs(61);
+    // On the paused clock: until housekeeping has had its turn.
     tokio::time::sleep(housekeeping).await;
     let [a, b] = &node.platform.public_keys()[..] else { panic!("the old key and the new one") };
     assert!(first[0] == *a || first[0] == *b);
     node.pass(24 * 3600 + 1);
+    // On the paused clock: until housekeeping has had its turn.
     tokio::time::sleep(housekeeping).await;
     let node = node.reopened().await;
     let now = node.platform.public_keys();

@@ -3,5 +3,6 @@
 mod arrows;
 mod cid;
 mod documents;
+mod sdk;
 mod tidy;
 mod tree;

@@ -35,6 +35,7 @@ struct History {
 struct Acknowledged {
     marker: String,
     cid: String,
+    at: Instant,
 }
 
 impl Book {
@@ -62,9 +63,19 @@ impl Book {
         let cid = function["wasm_cid"].as_str().expect("a text").to_owned();
         self.with(name, |history| {
             history.unacknowledged.remove(&marker);
-            let before = history.acknowledged.insert(version, Acknowledged { marker, cid });
+            let before = history.acknowledged.insert(version, Acknowledged { marker, cid, at: Instant::now() });
             assert!(before.is_none(), "version {version} of `{name}` was given twice");
         });
+    }
+
+    /// What was acknowledged since a cut began counts as unanswered: see [`super::cut_power`].
+    pub fn doubt_since(&self, cut_at: Instant) {
+        for name in self.names() {
+            self.with(name, |history| {
+                let doubtful = history.acknowledged.extract_if(.., |_, acknowledged| acknowledged.at >= cut_at);
+                history.unacknowledged.extend(doubtful.map(|(_, acknowledged)| acknowledged.marker));
+            });
+        }
     }
 
     pub fn acknowledged(&self) -> usize {

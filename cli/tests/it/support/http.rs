@@ -21,7 +21,7 @@ pub struct Reply {
 impl Reply {
     /// An answer, unless it is cut.
     pub fn parse(answer: &[u8]) -> Option<Self> {
-        parse(answer)
+        parse(answer, false)
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -68,7 +68,7 @@ impl Http {
         let headers = [headers, &[("content-length", &*length)]].concat();
         let head = self.head(method, path, &headers);
         stream.write_all(&[head.as_bytes(), body].concat())?;
-        Ok(Exchange { stream })
+        Ok(Exchange { stream, bodiless: method == "HEAD" })
     }
 
     pub fn connect(&self) -> io::Result<TcpStream> {
@@ -107,13 +107,15 @@ impl Http {
 /// A request whose answer was not read yet.
 pub struct Exchange {
     pub stream: TcpStream,
+    /// Whatever length the answer says, nothing of it comes.
+    bodiless: bool,
 }
 
 impl Exchange {
     pub fn reply(mut self) -> io::Result<Reply> {
         let mut answer = Vec::new();
         self.stream.read_to_end(&mut answer)?;
-        parse(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the answer is cut"))
+        parse(&answer, self.bodiless).ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the answer is cut"))
     }
 }
 
@@ -143,7 +145,7 @@ pub fn file_head() -> String {
         .to_owned()
 }
 
-fn parse(answer: &[u8]) -> Option<Reply> {
+fn parse(answer: &[u8], bodiless: bool) -> Option<Reply> {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..end]).expect("a head is text");
     let mut lines = head.split("\r\n");
@@ -154,10 +156,11 @@ fn parse(answer: &[u8]) -> Option<Reply> {
         .collect();
     let body = String::from_utf8_lossy(&answer[end + 4..]).into_owned();
     let value = |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-    if value("content-length").is_some_and(|length| length != (answer.len() - end - 4).to_string()) {
+    let arrived = (answer.len() - end - 4).to_string();
+    if !bodiless && value("content-length").is_some_and(|length| length != arrived) {
         return None;
     }
-    let chunked = value("transfer-encoding") == Some("chunked");
+    let chunked = !bodiless && value("transfer-encoding") == Some("chunked");
     let body = if chunked { unchunk(&body)? } else { body };
     Some(Reply { status, headers, body })
 }

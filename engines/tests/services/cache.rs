@@ -5,7 +5,7 @@ use std::time::Duration;
 use expect_test::expect;
 use ports::{CacheKey, FUNCTION_MAP};
 
-use crate::support::{Bench, ask, ask_number, call, show};
+use crate::support::{Bench, ask, ask_number, call};
 
 #[tokio::test]
 async fn overlaps() {

@@ -18,7 +18,7 @@ pub enum Scope {
     Deploy,
     /// Call private functions.
     Invoke,
-    /// Use the namespace's database, cache, storage and outbound HTTP from outside a function.
+    /// Use the namespace's database, cache and storage from outside a function.
     Data,
 }
 

@@ -25,7 +25,8 @@ fn go() {
 
 #[test]
 fn rust() {
-    let build = PathBuf::from(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())).join("sdk");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| tree::root().join("target"), PathBuf::from);
+    let build = target.join("sdk");
     let build = build.to_str().expect("the folder has a name in UTF-8");
     let folder = [("CARGO_TARGET_DIR", build)];
     run("cargo", "sdk/rust", &["test", "--offline", "--locked", "--quiet"], &folder);

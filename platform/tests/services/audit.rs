@@ -111,6 +111,7 @@ async fn old_events_are_deleted() {
     record(&node, Some(&home()), "new").await;
     node.clock.advance(Duration::from_secs(1801));
     // Housekeeping comes once a minute.
+    // On the paused clock: until housekeeping has had its turn.
     tokio::time::sleep(Duration::from_secs(150)).await;
     assert_eq!(actions(&node, &admin(), every(Some(home()))).await, ["new"]);
 }

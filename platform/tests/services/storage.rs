@@ -292,6 +292,7 @@ async fn what_nobody_pins_stays_for_a_day() {
     for (hours, left) in [(23, 2), (2, 1)] {
         node.clock.advance(Duration::from_secs(hours * 3600));
         // Housekeeping comes once a minute.
+        // On the paused clock: until housekeeping has had its turn.
         tokio::time::sleep(Duration::from_secs(150)).await;
         assert_eq!(in_store(&node).await, left);
     }
@@ -315,6 +316,7 @@ async fn bytes_that_could_not_be_deleted_are_deleted_later() {
     node.content_faults.fail("delete", 1);
     assert_eq!(node.platform.sweep_contents(&admin(), &home()).await.expect("disowned").contents, 1);
     assert_eq!(in_store(&node).await, 1);
+    // On the paused clock: until housekeeping has had its turn.
     tokio::time::sleep(Duration::from_secs(150)).await;
     assert_eq!(in_store(&node).await, 0);
 }

@@ -21,7 +21,6 @@ export class Orama {
   #apiKey;
   #tokens;
   #fetch;
-  #refreshing;
 
   constructor({ url, apiKey, tokens, fetch: fetchFunction } = {}) {
     if (!url) throw new TypeError("`url` is missing: new Orama({ url: \"http://127.0.0.1:6001\" })");
@@ -50,7 +49,7 @@ export class Orama {
     let response = await this.#send(method, path, { json, body, headers, credential });
     if (response.status === 401 && credential && this.#tokens?.refreshToken) {
       await response.body?.cancel();
-      await this.#refresh();
+      await this.auth.refresh();
       response = await this.#send(method, path, { json, body, headers, credential });
     }
     if (!response.ok) throw new OramaError(response.status, await parsed(response));
@@ -63,12 +62,6 @@ export class Orama {
     if (credential && this.#tokens) all.set("Authorization", `Bearer ${this.#tokens.accessToken}`);
     else if (credential && this.#apiKey) all.set("X-API-Key", this.#apiKey);
     return this.#fetch(this.#url + path, { method, headers: all, body: json === undefined ? body : JSON.stringify(json) });
-  }
-
-  /** One refresh at a time: using a refresh token twice ends the sign-in. */
-  #refresh() {
-    this.#refreshing ??= this.auth.refresh().finally(() => (this.#refreshing = undefined));
-    return this.#refreshing;
   }
 }
 
@@ -101,8 +94,15 @@ class Auth extends Service {
     return reply;
   }
 
-  /** Replaces both tokens. */
-  async refresh() {
+  #refreshing;
+
+  /** Replaces both tokens. Whoever asks while that is under way shares it: using a refresh token twice ends the sign-in. */
+  refresh() {
+    this.#refreshing ??= this.#refreshOnce().finally(() => (this.#refreshing = undefined));
+    return this.#refreshing;
+  }
+
+  async #refreshOnce() {
     const { refreshToken, namespace } = this.client.tokens ?? {};
     if (!refreshToken) throw new TypeError("there is no refresh token; sign in first");
     try {

@@ -12,9 +12,10 @@ use tokio::sync::SemaphorePermit;
 
 use crate::audit::Note;
 use crate::body::{BodyReader, RequestBody};
-use crate::credential::Identity;
+use crate::credential::{self, Identity};
 use crate::edge::EdgeConfig;
 use crate::error::Refusal;
+use crate::routes::Access;
 use crate::routes::{Captures, Route};
 use crate::{Gateway, query};
 
@@ -63,7 +64,20 @@ impl Exchange {
     /// The whole body, once there is room for it.
     pub(crate) async fn receive<'g>(&mut self, gateway: &'g Gateway, limit: usize) -> Result<Received<'g>, Refusal> {
         let room = gateway.body_room(self.body.declared(), limit).await?;
-        Ok(Received { bytes: self.body.read_all(limit).await?, _room: room })
+        let bytes = self.body.read_all(limit).await?;
+        self.admit_again(gateway)?;
+        Ok(Received { bytes, _room: room })
+    }
+
+    /// A body may take its time: meanwhile the credential may have been revoked, or its namespace may have become another's.
+    fn admit_again(&mut self, gateway: &Gateway) -> Result<(), Refusal> {
+        if self.caller.is_anonymous() {
+            return Ok(());
+        }
+        let identity = credential::resolve(gateway, &self.parts);
+        Access::Credential.admit(&identity)?;
+        self.caller = identity.caller().clone();
+        Ok(())
     }
 
     /// Names what the request is about, for the audit log.

@@ -199,3 +199,25 @@ fn a_key_that_is_nearly_right_opens_nothing() {
         assert_eq!(statuses(&server, "/v1/auth/whoami", wrong), [401; 4], "{case}: {wrong}");
     }
 }
+
+/// A body can take its time; what it asks for is decided by what its credential is worth when it has arrived.
+#[test]
+fn a_key_revoked_before_the_body_has_arrived_opens_nothing() {
+    use std::io::{Read as _, Write as _};
+    let server = Server::start();
+    let made = server.http().post("/v1/auth/keys", br#"{"name":"admin","scopes":["admin"]}"#).json();
+    let text = |field: &str| made[field].as_str().expect("a text").to_owned();
+    let (first, rest) = (b"{", br#""name":"late","scopes":["admin"]}"#);
+    let late = Http::new(server.address(), Some(&text("key")));
+    let length = (first.len() + rest.len()).to_string();
+    let head = late.head("POST", "/v1/auth/keys", &[("content-length", &length)]);
+    let mut stream = late.connect().expect("connected");
+    stream.write_all(&[head.as_bytes(), first].concat()).expect("sent");
+    assert_eq!(server.http().send("DELETE", &format!("/v1/auth/keys/{}", text("id")), &[], b"").status, 200);
+    stream.write_all(rest).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    let keys = server.http().get("/v1/auth/keys").body;
+    assert!(!keys.contains("late"), "{keys}");
+}

@@ -9,6 +9,7 @@ export interface Options {
   apiKey?: string;
   tokens?: Tokens;
   fetch?: typeof fetch;
+  WebSocket?: typeof WebSocket;
 }
 
 export interface RequestOptions {
@@ -35,6 +36,46 @@ export interface Step {
   args?: SqlValue[];
 }
 
+/** A text, bytes, or a value to be sent as JSON. */
+export type Data = string | ArrayBuffer | ArrayBufferView | object | number | boolean | null;
+
+export interface TopicMessage {
+  readonly topic: string;
+  readonly data: Uint8Array;
+  /** Milliseconds since 1970. */
+  readonly timestamp: number;
+  readonly position: string;
+  /** The fields of what the platform itself says: presence and ephemeral state. */
+  readonly event?: Record<string, any>;
+  text(): string;
+  json(): any;
+}
+
+export interface SubscribeOptions {
+  /** The position to go on behind. */
+  after?: string;
+  presence?: { memberId: string; meta?: unknown };
+  onOpen?(): void;
+  /** Messages are missing: the server does not have them any more. */
+  onMissed?(): void;
+  onError?(error: Error): void;
+  /** It is over and will not be tried again. */
+  onClose?(code: number, reason: string): void;
+}
+
+export interface TopicSubscription {
+  readonly position: string | undefined;
+  send(data: Data): void;
+  close(): void;
+}
+
+export interface TopicDetail {
+  topic: string;
+  subscribers: number;
+  history: number;
+  position: string;
+}
+
 export declare class Orama {
   constructor(options: Options);
   readonly tokens: Tokens | undefined;
@@ -45,8 +86,7 @@ export declare class Orama {
       wallet: string;
       namespace?: string;
       chain?: "ETH" | "SOL";
-      sign(nonce: string, message: string): string | Promise<string>;
-    }): Promise<any>;
+    } & ({ signMessage(message: string): string | Promise<string> } | { sign(nonce: string): string | Promise<string> })): Promise<any>;
     refresh(): Promise<any>;
     logout(options?: { all?: boolean }): Promise<void>;
     whoami(): Promise<any>;
@@ -66,6 +106,16 @@ export declare class Orama {
     delete(map: string, key: string): Promise<void>;
     incr(map: string, key: string, delta?: number): Promise<number>;
   };
+  readonly pubsub: {
+    publish(topic: string, data: Data): Promise<string>;
+    publishBatch(
+      messages: { topic: string; data: Data }[],
+      options?: { bestEffort?: boolean },
+    ): Promise<{ status: string; positions: (string | null)[]; failed?: { index: number; code: string; message: string }[] }>;
+    topics(): Promise<TopicDetail[]>;
+    subscribe(topic: string, onMessage: (message: TopicMessage) => void, options?: SubscribeOptions): TopicSubscription;
+  };
+  socketUrl(path: string, query: Record<string, string | undefined>): string;
   readonly storage: {
     upload(data: Blob | BufferSource, options?: { name?: string; pin?: boolean }): Promise<{ cid: string; name: string; size: number }>;
     get(cid: string): Promise<Response>;

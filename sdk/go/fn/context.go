@@ -18,6 +18,16 @@ type Context struct {
 	Log Log
 	// Functions are the others of the namespace.
 	Functions Functions
+	// PubSub holds the topics of the namespace.
+	PubSub PubSub
+	// Sockets are the WebSockets of the namespace's functions.
+	Sockets Sockets
+	// Ephemeral is state that dies with the WebSocket that the call came from.
+	Ephemeral Ephemeral
+	// Push reaches people who are away.
+	Push Push
+	// Jobs are calls that are made later or in the background.
+	Jobs Jobs
 }
 
 func newContext() Context { return Context{} }
@@ -33,6 +43,9 @@ func (Context) Claim(name string) string { return string(hostCallerClaim(name)) 
 
 // RequestID is the unique id of this invocation.
 func (Context) RequestID() string { return string(hostRequestID()) }
+
+// ClientID is the id of the WebSocket that the call came from; empty for other calls.
+func (Context) ClientID() string { return string(hostClientID()) }
 
 // Env is a variable of `env` in function.yaml; empty when it is not set.
 func (Context) Env(key string) string { return string(hostEnv(key)) }

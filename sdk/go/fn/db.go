@@ -130,9 +130,9 @@ func (e *TransactionError) Unwrap() error { return e.Cause }
 
 // Transaction runs its exec steps all or none, then its query steps; at most 100 of them.
 func (DB) Transaction(ops ...Op) ([]OpResult, error) {
-	request, err := json.Marshal(map[string]any{"ops": ops})
+	request, err := encodeOps(ops)
 	if err != nil {
-		return nil, fmt.Errorf("encode the steps: %w", err)
+		return nil, err
 	}
 	answer := struct {
 		Results   []OpResult `json:"results"`
@@ -156,9 +156,9 @@ func (DB) Transaction(ops ...Op) ([]OpResult, error) {
 
 // QueryBatch runs several queries on one state of the database.
 func (DB) QueryBatch(ops ...Op) ([]OpResult, error) {
-	request, err := json.Marshal(map[string]any{"ops": ops})
+	request, err := encodeOps(ops)
 	if err != nil {
-		return nil, fmt.Errorf("encode the queries: %w", err)
+		return nil, err
 	}
 	var answer struct {
 		Results []OpResult `json:"results"`
@@ -169,6 +169,17 @@ func (DB) QueryBatch(ops ...Op) ([]OpResult, error) {
 		return nil, err
 	}
 	return answer.Results, failure(answer.Code, answer.Error)
+}
+
+func encodeOps(ops []Op) ([]byte, error) {
+	if ops == nil {
+		ops = []Op{}
+	}
+	request, err := json.Marshal(map[string]any{"ops": ops})
+	if err != nil {
+		return nil, fmt.Errorf("encode the steps: %w", err)
+	}
+	return request, nil
 }
 
 func encodeArgs(args []any) ([]byte, error) {

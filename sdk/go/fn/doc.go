@@ -14,6 +14,9 @@
 // Input and output are JSON. What the handler returns as an error fails the call; its text reaches the caller. The
 // database, cache, storage, secrets, outbound HTTP, log and other functions of the namespace are fields of the [Context].
 //
+// A function with an instance for each WebSocket (`ws_persistent: true` in function.yaml) calls [HandleSocket] in its init
+// function, and has an empty main.
+//
 // A reactor (`reactor: true` in function.yaml) calls [Export] in its init function instead, and has an empty main.
 //
 // The package uses nothing outside the standard library. It is written for Go 1.24 and newer, and within what TinyGo

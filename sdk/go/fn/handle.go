@@ -55,6 +55,18 @@ func ExportBytes(handler func(ctx Context, input []byte) ([]byte, error)) {
 	exported = handler
 }
 
+// ExportHTTP makes the handler the reactor's, for functions with `reactor: true` and `http: true`. It belongs into an init
+// function.
+func ExportHTTP(handler func(ctx Context, request Request) (Response, error)) {
+	exported = func(ctx Context, body []byte) ([]byte, error) {
+		response, err := handler(ctx, requestOf(os.Environ(), body))
+		if err != nil {
+			return nil, err
+		}
+		return nil, respond(response)
+	}
+}
+
 // exported is what a reactor's `handle` calls.
 var exported func(ctx Context, input []byte) ([]byte, error)
 

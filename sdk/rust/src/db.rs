@@ -100,13 +100,13 @@ impl std::fmt::Display for TransactionError {
 impl std::error::Error for TransactionError {}
 
 #[derive(Debug, Default, Deserialize)]
-struct Failed {
+pub(crate) struct Failed {
     error: Option<String>,
     code: Option<String>,
 }
 
 impl Failed {
-    fn check(self) -> Result<(), Error> {
+    pub(crate) fn check(self) -> Result<(), Error> {
         match (self.code, self.error) {
             (None, None) => Ok(()),
             (code, message) => Err(Error::coded(code.unwrap_or_default(), message.unwrap_or_default())),

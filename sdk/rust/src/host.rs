@@ -23,6 +23,9 @@ macro_rules! host_calls {
     (@declare $name:ident $import:literal [$($done:tt)*] ($argument:ident: number, $($rest:tt)*) -> $result:ident) => {
         host_calls!(@declare $name $import [$($done)* _: i64,] ($($rest)*) -> $result);
     };
+    (@declare $name:ident $import:literal [$($done:tt)*] ($argument:ident: small, $($rest:tt)*) -> $result:ident) => {
+        host_calls!(@declare $name $import [$($done)* _: i32,] ($($rest)*) -> $result);
+    };
     (@declare $name:ident $import:literal [$($done:tt)*] () -> bytes) => {
         #[link_name = $import]
         pub(super) safe fn $name($($done)*) -> u64;
@@ -58,6 +61,9 @@ macro_rules! host_calls {
     (@call $name:ident $result:ident [$($done:tt)*] ($argument:ident: number, $($rest:tt)*)) => {
         host_calls!(@call $name $result [$($done)* $argument,] ($($rest)*))
     };
+    (@call $name:ident $result:ident [$($done:tt)*] ($argument:ident: small, $($rest:tt)*)) => {
+        host_calls!(@call $name $result [$($done)* $argument,] ($($rest)*))
+    };
     (@call $name:ident bytes [$($done:tt)*] ()) => { take(imported::$name($($done)*)) };
     (@call $name:ident number [$($done:tt)*] ()) => { imported::$name($($done)*) };
     (@call $name:ident flag [$($done:tt)*] ()) => { imported::$name($($done)*) == 1 };
@@ -65,6 +71,7 @@ macro_rules! host_calls {
     (@type bytes) => { &[u8] };
     (@type text) => { &str };
     (@type number) => { i64 };
+    (@type small) => { i32 };
     (@result bytes) => { Vec<u8> };
     (@result number) => { i64 };
     (@result flag) => { bool };
@@ -93,6 +100,24 @@ host_calls! {
     http_fetch = "http_fetch" (method: text, url: text, headers: bytes, body: bytes) -> bytes;
     function_invoke = "function_invoke" (name: text, input: bytes) -> bytes;
     function_invoke_async = "function_invoke_async" (name: text, input: bytes) -> flag;
+    ws_client_id = "get_ws_client_id" () -> bytes;
+    ws_send = "ws_send" (client: text, data: bytes) -> flag;
+    ws_broadcast = "ws_broadcast" (topic: text, data: bytes) -> flag;
+    ws_bridge = "ws_pubsub_bridge" (client: text, topic: text) -> flag;
+    ws_unbridge = "ws_pubsub_unbridge" (client: text, topic: text) -> flag;
+    pubsub_publish = "pubsub_publish" (topic: text, data: bytes) -> flag;
+    pubsub_publish_batch = "pubsub_publish_batch" (messages: bytes) -> flag;
+    exec_and_publish = "exec_and_publish" (steps: bytes, topic: text, data: bytes) -> bytes;
+    ephemeral_set = "ephemeral_state_set" (topic: text, key: text, payload: bytes, ttl_ms: number) -> flag;
+    ephemeral_clear = "ephemeral_state_clear" (topic: text, key: text) -> flag;
+    ephemeral_list = "ephemeral_state_list" (topic: text) -> bytes;
+    push_send = "push_send_v2" (user: text, message: bytes) -> bytes;
+    notify = "notify" (user: text, message: bytes) -> bytes;
+    schedule_once = "schedule_once" (name: text, input: bytes, at_ms: number) -> bytes;
+    enqueue_background = "enqueue_background" (name: text, input: bytes) -> bytes;
+    job_status = "job_status" (id: text) -> bytes;
+    job_cancel = "job_cancel" (id: text) -> flag;
+    job_progress = "job_progress" (percent: small) -> flag;
 }
 
 /// Where the host places what it returns; [`take`] gives the room back.
@@ -100,6 +125,18 @@ host_calls! {
 #[unsafe(no_mangle)]
 extern "C" fn orama_alloc(size: usize) -> *mut u8 {
     Box::into_raw(vec![0; size].into_boxed_slice()).cast()
+}
+
+/// Where the host gives room back, which it took for the duration of a call.
+///
+/// # Safety
+///
+/// `place` came from [`orama_alloc`] with this `size`, and nobody uses it any more.
+#[cfg(target_os = "wasi")]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn orama_free(place: *mut u8, size: usize) {
+    // SAFETY: as above; the host gives back what it took and lent, once.
+    drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(place, size)) });
 }
 
 /// Reads a packed result: `(pointer << 32) | length`, 0 for nothing.

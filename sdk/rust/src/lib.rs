@@ -20,7 +20,11 @@
 mod db;
 mod host;
 mod http;
+mod jobs;
+mod push;
+mod realtime;
 mod services;
+mod socket;
 
 use std::fmt::{self, Display};
 use std::io::{Read, Write};
@@ -30,8 +34,14 @@ use serde::de::DeserializeOwned;
 
 pub use db::{Blob, Changed, Db, Step, StepResult, TransactionError};
 pub use http::{Fetch, Fetched, Http};
+pub use jobs::{Job, JobStatus, Jobs};
 pub use orama_fn_macros::handler;
+pub use push::{DeviceResult, Notified, Push, PushMessage, PushResult};
+pub use realtime::{Ephemeral, EphemeralEntry, PubSub, Published, Sockets};
 pub use services::{Cache, Content, Functions, Log, Secrets, Storage};
+pub use socket::{Flow, Opening, Socket};
+#[doc(hidden)]
+pub use socket::{close_socket, frame_of_socket, open_socket};
 
 /// One call: who calls, and the services of the function's namespace.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,6 +53,11 @@ pub struct Context {
     pub http: Http,
     pub log: Log,
     pub functions: Functions,
+    pub pubsub: PubSub,
+    pub sockets: Sockets,
+    pub ephemeral: Ephemeral,
+    pub push: Push,
+    pub jobs: Jobs,
 }
 
 impl Context {
@@ -64,6 +79,11 @@ impl Context {
     /// The unique id of this invocation.
     pub fn request_id(&self) -> String {
         text(host::request_id())
+    }
+
+    /// The id of the WebSocket that the call came from; empty for other calls.
+    pub fn client_id(&self) -> String {
+        text(host::ws_client_id())
     }
 
     /// A variable of `env` in function.yaml; empty when it is not set.

@@ -3,9 +3,11 @@
 //! Each namespace has a file of its own, so that nothing of another can even be named; an authorizer, limits and a progress
 //! handler hold its statements within bounds ([`guard`], [`session`]). One thread a database writes, in group commits
 //! ([`batch`]): what is acknowledged is on the disk. Reads run on the thread of the caller as long as they are short
-//! ([`readers`]). Databases are opened at their first use and closed when they rest ([`slot`]).
+//! ([`readers`]); the longer ones of all databases take turns ([`turns`]). Triggers of ours note what changes ([`changes`]).
+//! Databases are opened at their first use and closed when they rest ([`slot`]).
 
 mod batch;
+mod changes;
 mod copy;
 mod error;
 mod file;
@@ -15,9 +17,12 @@ mod handle;
 mod house;
 mod readers;
 mod script;
+mod sequence;
 mod session;
 mod slot;
+mod spill;
 mod text;
+mod turns;
 mod work;
 mod writer;
 
@@ -29,12 +34,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::Namespace;
-use ports::{Database, Databases, SqlError};
+use ports::{ChangeListener, Changes, Database, Databases, SqlError};
 use rusqlite::Connection;
 
 pub(crate) use self::file::{APPLICATION_ID, stamp};
 use self::handle::NamespaceDatabase;
 use self::house::{House, Room};
+pub(crate) use self::spill::FILE_PREFIX;
 use crate::durable;
 
 /// What the databases of a node may use.
@@ -44,10 +50,10 @@ pub struct DatabaseConfig {
     pub open_max: usize,
     /// After this time without use, a database is closed.
     pub idle: Duration,
-    /// Threads for reads that take longer, of all databases together.
-    pub threads_max: usize,
-    /// How many of them may work for one database.
+    /// Threads for reads that take longer, of one database.
     pub threads_per_database_max: usize,
+    /// How many of those of all databases run at any moment; the others wait for their turn.
+    pub running_max: usize,
     /// Memory of all of SQLite in this process, in bytes; the statement that asks for more fails.
     pub heap_bytes_max: u64,
 }
@@ -57,8 +63,8 @@ impl Default for DatabaseConfig {
         Self {
             open_max: 64,
             idle: Duration::from_secs(60),
-            threads_max: 8,
             threads_per_database_max: 2,
+            running_max: std::thread::available_parallelism().map_or(2, usize::from),
             heap_bytes_max: 1 << 30,
         }
     }
@@ -75,7 +81,7 @@ pub struct SqliteDatabases {
 pub fn open(folder: &Path, config: DatabaseConfig) -> io::Result<SqliteDatabases> {
     durable::create_folder(folder)?;
     file::sweep(folder)?;
-    limit_heap(config.heap_bytes_max).map_err(io::Error::other)?;
+    set_process(folder, config.heap_bytes_max).map_err(io::Error::other)?;
     Ok(SqliteDatabases { house: Arc::new(House::new(Room::Folder(folder.to_owned()), config)) })
 }
 
@@ -84,10 +90,12 @@ pub fn in_memory() -> SqliteDatabases {
     SqliteDatabases { house: Arc::new(House::new(Room::Memory, DatabaseConfig::default())) }
 }
 
-/// SQLite has one heap for the process, and one setting for it.
-fn limit_heap(bytes: u64) -> rusqlite::Result<()> {
-    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    Connection::open_in_memory()?.pragma_update_and_check(None, "hard_heap_limit", bytes, |_| Ok(()))
+/// SQLite has one heap for the process, and one folder for temporary files, with one setting each.
+fn set_process(folder: &Path, heap_bytes_max: u64) -> rusqlite::Result<()> {
+    let connection = Connection::open_in_memory()?;
+    let bytes = i64::try_from(heap_bytes_max).unwrap_or(i64::MAX);
+    connection.pragma_update_and_check(None, "hard_heap_limit", bytes, |_| Ok(()))?;
+    spill::keep_files_in(&connection, folder)
 }
 
 #[async_trait]
@@ -96,11 +104,23 @@ impl Databases for SqliteDatabases {
         Arc::new(NamespaceDatabase { slot: self.house.slot(namespace), house: self.house.clone() })
     }
 
+    fn changes(&self, namespace: &Namespace) -> Arc<dyn Changes> {
+        Arc::new(NamespaceDatabase { slot: self.house.slot(namespace), house: self.house.clone() })
+    }
+
+    fn on_change(&self, listener: ChangeListener) {
+        self.house.listening.set(listener);
+    }
+
     fn set_limit(&self, namespace: &Namespace, bytes_max: Option<u64>) {
         self.house.slot(namespace).limit.store(bytes_max.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     async fn remove(&self, namespace: &Namespace) -> Result<(), SqlError> {
-        self.house.slot(namespace).remove(&self.house).await
+        let slot = self.house.slot(namespace);
+        slot.remove(&self.house).await?;
+        // Not before: the file of a later database must not be there while this one is being deleted.
+        self.house.forget(&slot);
+        Ok(())
     }
 }

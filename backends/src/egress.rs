@@ -10,6 +10,7 @@
 mod address;
 mod clients;
 mod guard;
+mod lend;
 mod reply;
 mod request;
 mod resolver;
@@ -26,6 +27,7 @@ use ports::{Egress, EgressError, FetchReply, FetchRequest};
 use reqwest::header::HeaderValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub(crate) use lend::{Connection, NotReached};
 pub use resolver::{Resolver, SystemResolver};
 pub use rustls::pki_types::CertificateDer;
 

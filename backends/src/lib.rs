@@ -12,7 +12,9 @@
 //! | [`database`] | [`ports::Databases`] | SQLite, one file a namespace |
 //! | [`storage`] | [`ports::Storage`] | files by content identifier |
 //! | [`cache`] | [`ports::Caches`] | the memory of this process |
+//! | [`pubsub`] | [`ports::PubSub`] | the memory of this process |
 //! | [`egress`] | [`ports::Egress`] | HTTP/1.1 over TCP and TLS |
+//! | [`push`] | [`ports::PushProviders`] | ntfy, Expo, Apple, Firebase, browsers |
 //! | [`keys`] | [`ports::Keys`] | one file a key |
 //!
 //! [`folder`] says where each of them lives in the data folder of a node, and keeps a second process out;
@@ -25,6 +27,8 @@ pub mod egress;
 pub mod folder;
 pub mod fsck;
 pub mod keys;
+pub mod pubsub;
+pub mod push;
 pub mod records;
 pub mod registry;
 pub mod storage;

@@ -9,11 +9,15 @@
 
 mod audit;
 mod contents;
+mod deliveries;
 mod functions;
 mod identities;
+mod jobs;
 pub(crate) mod migrations;
 mod namespaces;
+mod push;
 mod secrets;
+mod triggers;
 
 use std::path::Path;
 
@@ -43,6 +47,16 @@ impl SqlRegistry {
     async fn run<const N: usize>(&self, batch: [Statement; N]) -> Result<[Answer; N], RegistryError> {
         let answers = self.driver.transact(batch.into()).await.map_err(failed)?;
         answers.try_into().map_err(|_| unavailable("the database did not answer every statement"))
+    }
+
+    /// Runs as many statements as it takes.
+    async fn run_all(&self, batch: Vec<Statement>) -> Result<Vec<Answer>, RegistryError> {
+        let count = batch.len();
+        let answers = self.driver.transact(batch).await.map_err(failed)?;
+        match answers.len() == count {
+            true => Ok(answers),
+            false => Err(unavailable("the database did not answer every statement")),
+        }
     }
 
     /// Runs one statement that must change something.

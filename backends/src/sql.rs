@@ -230,6 +230,15 @@ impl Columns {
         self.next(wanted, |value| value.into_text()?.parse().ok())
     }
 
+    /// A text that is one of a few words.
+    pub(crate) fn word<T>(
+        &mut self,
+        wanted: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, DamagedRow> {
+        self.next(wanted, |value| parse(&value.into_text()?))
+    }
+
     /// `None` when the column is null.
     pub(crate) fn parsed_or_null<T: FromStr>(&mut self, wanted: &'static str) -> Result<Option<T>, DamagedRow> {
         self.next(wanted, |value| match value {

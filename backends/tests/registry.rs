@@ -7,10 +7,10 @@ use std::path::Path;
 
 use backends::{OpenError, registry};
 use common::{at, create_namespace, name, namespace, new_version, registry_with_one, scratch};
-use domain::{Cid, NamespaceSettings, Scope, Scopes, VersionNumber};
+use domain::{Cid, FunctionRef, NamespaceSettings, Scope, Scopes, TriggerKind, VersionNumber};
 use ports::{
-    Claim, Claimed, ContentInfo, Contents, Functions, Identities, Namespaces, Owned, RefreshToken, RegistryError,
-    Rotated, StoredKey, StoredNamespace, conformance,
+    Asked, Claim, Claimed, ContentInfo, Contents, Deliveries, Delivery, DeliveryEnd, Functions, Identities, Namespaces,
+    Owned, RefreshToken, RegistryError, Rotated, StoredKey, StoredNamespace, Triggers, conformance,
 };
 use rusqlite::Connection;
 
@@ -111,7 +111,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     drop(registry::open(&path).await.expect("open"));
     execute(&path, "INSERT INTO schema_migrations VALUES (99, 0)");
     let refused = registry::open(&path).await.err().expect("a newer schema");
-    assert!(matches!(refused, OpenError::TooNew { found: 99, known: 2, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::TooNew { found: 99, known: 5, .. }), "{refused}");
     assert!(refused.to_string().contains("use a newer `orama`"), "{refused}");
 }
 
@@ -143,6 +143,57 @@ async fn a_file_of_the_first_release_becomes_one_of_this() {
     create_namespace(&registry, "shop").await;
     let new = ports::NewVersion { namespace: namespace("shop"), ..new_version("hello", "v1") };
     assert_eq!(registry.publish_version(new).await.expect("publish").version.get(), 1);
+}
+
+#[tokio::test]
+async fn what_was_deployed_before_triggers_took_effect_has_those_of_its_manifest() {
+    let folder = scratch();
+    let path = folder.path().join("system.db");
+    execute(&path, include_str!("released/registry_1.sql"));
+    let triggers = r#"[{"topic":"ü"},{"cron":"0 3 * * *","tz":"UTC"},{"table":"t","on":["insert"]},{"topic":"ü"}]"#;
+    execute(
+        &path,
+        &format!("UPDATE function_versions SET manifest = json_set(manifest, '$.triggers', json('{triggers}'))"),
+    );
+    let registry = registry::open(&path).await.expect("open what was released");
+    let triggers = registry.load_triggers().await.expect("load triggers");
+    assert_eq!(triggers.len(), 3, "what stands twice is there once");
+    let manifest = registry.load_functions().await.expect("load").remove(0).versions.remove(0).manifest;
+    assert!(manifest.triggers.iter().all(|spec| triggers.iter().any(|trigger| trigger.spec == *spec)));
+    for trigger in &triggers {
+        assert!(trigger.from_manifest && trigger.enabled && trigger.next_run_at.is_none(), "{trigger:?}");
+        assert_eq!((trigger.namespace.as_str(), trigger.function.as_str()), ("shop", "hello"));
+        assert_eq!((trigger.id.len(), trigger.id.matches('-').count(), &trigger.id[14..15]), (36, 4, "4"));
+    }
+    let again = ports::NewVersion {
+        namespace: namespace("shop"),
+        triggers: vec![triggers[0].clone()],
+        ..new_version("hello", "v3")
+    };
+    registry.publish_version(again).await.expect("publish");
+    assert_eq!(registry.load_triggers().await.expect("load"), [triggers[0].clone()], "the next deploy replaces them");
+}
+
+/// However much waits, what is begun is found at once.
+#[tokio::test]
+async fn a_long_queue_is_begun_as_fast_as_a_short_one() {
+    let folder = scratch();
+    let registry = registry_with_one(&folder.path().join("system.db")).await;
+    registry.publish_version(new_version("hello", "a")).await.expect("publish");
+    let function = FunctionRef::parse("hello").expect("a reference");
+    let delivery = || Delivery::new(namespace("one"), function.clone(), TriggerKind::Pubsub, "{}".into(), at(1));
+    for _ in 0..10 {
+        registry.write_deliveries((0..5000).map(|_| delivery()).collect(), vec![]).await.expect("write");
+    }
+    let started = std::time::Instant::now();
+    for _ in 0..20 {
+        let asked = Asked { namespace: namespace("one"), function: name("hello"), limit: 32 };
+        let begun = registry.begin_deliveries(vec![asked], at(2)).await.expect("begin").deliveries;
+        assert_eq!(begun.len(), 32);
+        let ended = begun.into_iter().map(|delivery| (delivery.id, DeliveryEnd::Done)).collect();
+        registry.write_deliveries(vec![], ended).await.expect("end");
+    }
+    assert!(started.elapsed() < std::time::Duration::from_secs(10), "640 took {:?}", started.elapsed());
 }
 
 /// Whatever comes while a namespace ends is refused or goes with it: nothing is found under the name afterwards.

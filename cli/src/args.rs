@@ -51,12 +51,22 @@ pub enum Verb {
     #[command(subcommand)]
     Namespace(commands::namespace::Verb),
     Audit(commands::audit::Args),
+    /// The same as `orama function triggers`
+    #[command(subcommand)]
+    Triggers(commands::triggers::Verb),
     /// The SQL database of a namespace
     #[command(subcommand)]
     Db(commands::db::Verb),
     /// The cache of a namespace: maps of keys and values
     #[command(subcommand)]
     Cache(commands::cache::Verb),
+    /// The topics of a namespace: messages to everybody who listens
+    #[command(subcommand)]
+    Pubsub(commands::pubsub::Verb),
+    /// Push messages: providers, devices, sending
+    #[command(subcommand)]
+    Push(commands::push::Verb),
+    Notify(commands::notify::Args),
     /// The stored content of a namespace
     #[command(subcommand)]
     Storage(commands::storage::Verb),
@@ -94,6 +104,12 @@ pub enum FunctionVerb {
     /// The secrets that functions of a namespace read
     #[command(subcommand)]
     Secrets(commands::secrets::Verb),
+    /// What calls functions besides people: messages, schedules, changes of tables
+    #[command(subcommand)]
+    Triggers(commands::triggers::Verb),
+    /// Calls in the background, or at a time
+    #[command(subcommand)]
+    Jobs(commands::jobs::Verb),
 }
 
 #[derive(Debug, Subcommand)]
@@ -120,6 +136,13 @@ pub fn function_ref(text: &str) -> Result<domain::FunctionRef, String> {
 /// Reads a name without a version.
 pub fn function_name(text: &str) -> Result<domain::FunctionName, String> {
     domain::FunctionName::parse(text).map_err(|refused| refused.to_string())
+}
+
+/// The help of an option that names scopes, those that allow most last.
+pub fn scopes_help() -> String {
+    let mut names = domain::Scope::ALL.map(domain::Scope::as_str);
+    names.reverse();
+    format!("What it may do: {}; one or more", names.join(", "))
 }
 
 #[cfg(test)]

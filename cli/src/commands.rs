@@ -20,13 +20,17 @@ pub mod fsck;
 pub mod get;
 pub mod init;
 pub mod invoke;
+pub mod jobs;
 pub mod keys;
 pub mod list;
 pub mod login;
 pub mod logout;
 pub mod logs;
 pub mod namespace;
+pub mod notify;
 pub mod owners;
+pub mod pubsub;
+pub mod push;
 pub mod restore;
 pub mod rollback;
 pub mod rotate_signing_key;
@@ -34,6 +38,7 @@ pub mod run;
 pub mod secrets;
 pub mod serve;
 pub mod storage;
+pub mod triggers;
 pub mod version;
 pub mod versions;
 pub mod wallet;
@@ -58,8 +63,12 @@ pub fn run(cli: Cli) -> Outcome {
         Verb::Auth(AuthVerb::RotateSigningKey(args)) => rotate_signing_key::run(&args, shared),
         Verb::Namespace(verb) => namespace::run(&verb, shared),
         Verb::Audit(args) => audit::run(&args, shared),
+        Verb::Triggers(verb) => triggers::run(&verb, shared),
         Verb::Db(verb) => db::run(&verb, shared),
         Verb::Cache(verb) => cache::run(&verb, shared),
+        Verb::Pubsub(verb) => pubsub::run(&verb, shared),
+        Verb::Push(verb) => push::run(&verb, shared),
+        Verb::Notify(args) => notify::run(&args, shared),
         Verb::Storage(verb) => storage::run(&verb, shared),
         Verb::Wallet(verb) => wallet::run(&verb, shared),
         Verb::Config(ConfigVerb::Show(args)) => config_show::run(&args, shared),
@@ -89,6 +98,8 @@ fn run_function(verb: FunctionVerb, shared: &Shared) -> Outcome {
         FunctionVerb::Enable(args) => enable::run(&args, shared),
         FunctionVerb::Disable(args) => disable::run(&args, shared),
         FunctionVerb::Secrets(verb) => secrets::run(&verb, shared),
+        FunctionVerb::Triggers(verb) => triggers::run(&verb, shared),
+        FunctionVerb::Jobs(verb) => jobs::run(&verb, shared),
     }
 }
 

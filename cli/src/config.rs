@@ -13,7 +13,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use backends::push::PushEndpoints;
 use domain::{AddressRange, NamespaceSettings};
+use ports::{PushField, PushSettings};
+use reqwest::Url;
 
 pub use schema::{Kind, SETTINGS, Setting};
 pub use settings::{ConfigFlags, Origin, Settings};
@@ -30,6 +33,8 @@ pub struct ServeConfig {
     /// May any wallet make a namespace of its own?
     pub registration_open: bool,
     pub cache_bytes_max_per_namespace: u64,
+    pub pubsub: PubSubConfig,
+    pub push: PushConfig,
     /// Private addresses that functions may list, such as `10.0.0.0/8`.
     pub egress_private: Vec<AddressRange>,
     pub secrets: SecretsConfig,
@@ -61,9 +66,31 @@ pub struct LimitsConfig {
     pub queue_wait: Duration,
     pub input_bytes_max: usize,
     pub code_bytes_max: usize,
+    /// WebSockets with an instance of their own, on the node and in one namespace.
+    pub sockets_max: usize,
+    pub sockets_per_namespace_max: usize,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
     pub sign_ins_per_minute: u64,
+}
+
+/// What topics keep, and how many of them there may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PubSubConfig {
+    /// Of each topic.
+    pub history_messages_max: usize,
+    pub history_bytes_max: u64,
+    pub history_age_max: Duration,
+    pub history_bytes_max_per_namespace: u64,
+    pub topics_max_per_namespace: usize,
+    pub subscriptions_max_per_namespace: usize,
+}
+
+/// Push messages of namespaces that do not set it themselves, and where the providers are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushConfig {
+    pub defaults: PushSettings,
+    pub endpoints: PushEndpoints,
 }
 
 /// What protects the keys of secrets; at most one is set.
@@ -85,6 +112,10 @@ pub struct RetentionConfig {
 pub struct GatewayConfig {
     /// Answer 429 RATE_LIMITED instead of 504 TIMEOUT, as the reference does.
     pub timeout_as_rate_limited: bool,
+    /// Proxies in front of the node.
+    pub trusted_proxies: Vec<AddressRange>,
+    /// Whose pages may open a WebSocket, beside those of the node's own host.
+    pub allowed_origins: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +139,8 @@ impl From<&Settings> for ServeConfig {
                 queue_wait: Duration::from_millis(settings.number("limits.queue_wait_ms")),
                 input_bytes_max: settings.count("limits.input_bytes_max"),
                 code_bytes_max: settings.count("limits.code_bytes_max"),
+                sockets_max: settings.count("limits.sockets_max"),
+                sockets_per_namespace_max: settings.count("limits.sockets_per_namespace_max"),
                 connections_max: settings.count("limits.connections_max"),
                 connections_per_address_max: settings.count("limits.connections_per_address_max"),
                 sign_ins_per_minute: settings.number("limits.sign_ins_per_minute"),
@@ -115,7 +148,16 @@ impl From<&Settings> for ServeConfig {
             namespace_defaults: namespace_defaults(settings),
             registration_open: settings.text("auth.registration") == "open",
             cache_bytes_max_per_namespace: settings.number("cache.bytes_max_per_namespace"),
-            egress_private: ranges(settings),
+            pubsub: PubSubConfig {
+                history_messages_max: settings.count("pubsub.history_messages_max"),
+                history_bytes_max: settings.number("pubsub.history_bytes_max"),
+                history_age_max: Duration::from_secs(settings.number("pubsub.history_seconds")),
+                history_bytes_max_per_namespace: settings.number("pubsub.history_bytes_max_per_namespace"),
+                topics_max_per_namespace: settings.count("pubsub.topics_max_per_namespace"),
+                subscriptions_max_per_namespace: settings.count("pubsub.subscriptions_max_per_namespace"),
+            },
+            push: push(settings),
+            egress_private: ranges(settings, "egress.private"),
             secrets: SecretsConfig {
                 master_key_file: settings.text_if_any("secrets.master_key_file").map(PathBuf::from),
                 master_key_env: settings.text_if_any("secrets.master_key_env"),
@@ -127,7 +169,11 @@ impl From<&Settings> for ServeConfig {
                 bytes_max_per_namespace: settings.number("retention.bytes_max_per_namespace"),
             },
             drain: Duration::from_secs(settings.number("drain_seconds")),
-            gateway: GatewayConfig { timeout_as_rate_limited: settings.switch("gateway.timeout_as_rate_limited") },
+            gateway: GatewayConfig {
+                timeout_as_rate_limited: settings.switch("gateway.timeout_as_rate_limited"),
+                trusted_proxies: ranges(settings, "gateway.trusted_proxies"),
+                allowed_origins: schema::listed(settings.text("gateway.allowed_origins")).map(str::to_owned).collect(),
+            },
             engine: EngineConfig {
                 shards: Some(settings.count("engine.shards")).filter(|shards| *shards > 0),
                 memory_keep_resident_bytes: settings.count("engine.memory_keep_resident_bytes"),
@@ -137,9 +183,28 @@ impl From<&Settings> for ServeConfig {
     }
 }
 
-fn ranges(settings: &Settings) -> Vec<AddressRange> {
-    let ranges = schema::ranges(settings.text("egress.private"));
+fn ranges(settings: &Settings, path: &str) -> Vec<AddressRange> {
+    let ranges = schema::listed(settings.text(path));
     ranges.map(|range| AddressRange::parse(range).expect("every value was checked when it was set")).collect()
+}
+
+fn push(settings: &Settings) -> PushConfig {
+    let mut defaults = PushSettings::default();
+    for field in PushField::ALL {
+        // A switch that is off is as good as none.
+        let text = settings.text(&format!("push.{field}"));
+        defaults.set(field, if text == "false" { "" } else { text });
+    }
+    let url = |name: &str| Url::parse(settings.text(name)).ok();
+    let usual = PushEndpoints::default();
+    let endpoints = PushEndpoints {
+        expo: url("push.expo_url").unwrap_or(usual.expo),
+        apns: url("push.apns_url").unwrap_or(usual.apns),
+        apns_sandbox: url("push.apns_sandbox_url").unwrap_or(usual.apns_sandbox),
+        fcm: url("push.fcm_url").unwrap_or(usual.fcm),
+        fcm_token: url("push.fcm_token_url"),
+    };
+    PushConfig { defaults, endpoints }
 }
 
 /// 0 stands for no limit.

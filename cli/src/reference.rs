@@ -48,7 +48,10 @@ fn takes(setting: &Setting) -> String {
         Kind::Number(least, most) => format!("{least} to {most}"),
         Kind::Switch => "`true`, `false`".to_owned(),
         Kind::Text => "text".to_owned(),
+        Kind::Secret => "text, never shown".to_owned(),
+        Kind::Url => "http or https URL".to_owned(),
         Kind::Ranges => "ranges of addresses".to_owned(),
+        Kind::Origins => "origins of pages, or `*`".to_owned(),
     }
 }
 
@@ -88,12 +91,19 @@ fn sentences(about: &str) -> String {
 }
 
 fn usage(name: &str, arguments: &[&Arg]) -> String {
-    let has_options = arguments.iter().any(|arg| !arg.is_positional());
+    let has_options = arguments.iter().any(|arg| !arg.is_positional() && !arg.is_required_set());
+    let required = arguments.iter().filter(|arg| is_required_option(arg));
+    let required = required.map(|arg| format!(" --{} <{}>", arg.get_long().unwrap_or_default(), value_name(arg)));
     let positional = arguments.iter().filter(|arg| arg.is_positional()).map(|arg| match arg.is_required_set() {
         true => format!(" <{}>", value_name(arg)),
         false => format!(" [{}]", value_name(arg)),
     });
-    format!("{name}{}{}", if has_options { " [OPTIONS]" } else { "" }, positional.collect::<String>())
+    let rest: String = required.chain(positional).collect();
+    format!("{name}{}{rest}", if has_options { " [OPTIONS]" } else { "" })
+}
+
+fn is_required_option(arg: &Arg) -> bool {
+    arg.is_required_set() && !arg.is_positional()
 }
 
 fn options(text: &mut String, arguments: &[&Arg]) {
@@ -104,6 +114,7 @@ fn options(text: &mut String, arguments: &[&Arg]) {
         let takes_value = arg.get_num_args().is_some_and(|count| count.takes_values());
         let default = match takes_value && !defaults.is_empty() {
             true => format!(" [default: `{}`]", defaults.join(" ")),
+            false if is_required_option(arg) => " [required]".to_owned(),
             false => String::new(),
         };
         let meaning = format!("{help}{default}");
@@ -140,6 +151,8 @@ mod tests {
             assert!(text.contains(&format!("## `orama function {verb}`")), "{verb} is described");
         }
         assert!(!text.contains("__docs`\n\n```"), "hidden verbs stay hidden");
+        assert!(text.contains("\norama cache get --map <MAP> <KEY>\n"), "what must be said stands in the usage");
+        assert!(text.contains("| `--map MAP` | The map that the key is in [required] |"), "and in the table");
     }
 
     #[test]

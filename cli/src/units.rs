@@ -45,6 +45,15 @@ pub fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     ago.ok_or_else(|| format!("`{text}` is no duration such as `15m` and no time such as `2026-01-31T12:00:00Z`"))
 }
 
+/// Reads `30s`, `15m`, `2h`, `7d` (from `now`) or a time such as `2026-01-31T12:00:00Z`.
+pub fn ahead(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    let ahead = duration(text).ok().and_then(|ahead| now.checked_add(ahead).ok());
+    ahead.ok_or_else(|| format!("`{text}` is no duration such as `15m` and no time such as `2026-01-31T12:00:00Z`"))
+}
+
 /// Reads `30s`, `15m`, `2h`, `7d`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no duration such as `30s`, `15m`, `2h` or `7d`");
@@ -76,6 +85,15 @@ mod tests {
         assert_eq!(millisecond("2026-01-31T13:00:00+01:00"), "2026-01-31T12:00:00.000Z");
         assert_eq!(second("2026-01-31T12:00:00.1Z"), "2026-01-31T12:00:00Z");
         assert_eq!(second("yesterday"), "yesterday");
+    }
+
+    #[test]
+    fn ahead_takes_durations_and_times() {
+        let now: Timestamp = "2026-01-31T12:00:00Z".parse().expect("a time");
+        let read = |text| ahead(text, now).map(|at| at.to_string());
+        assert_eq!(read("15m"), Ok("2026-01-31T12:15:00Z".into()));
+        assert_eq!(read("2026-03-01T00:00:00+01:00"), Ok("2026-02-28T23:00:00Z".into()));
+        assert!(read("tomorrow").is_err());
     }
 
     #[test]

@@ -18,12 +18,15 @@ pub enum Scope {
     Deploy,
     /// Call private functions.
     Invoke,
-    /// Use the namespace's database, cache and storage from outside a function.
+    /// Use the namespace's database, cache, storage and topics from outside a function, and send push messages.
     Data,
+    /// Publish, subscribe and see who is present, and nothing else.
+    Pubsub,
 }
 
 impl Scope {
-    pub const ALL: [Scope; 5] = [Scope::Operator, Scope::Admin, Scope::Deploy, Scope::Invoke, Scope::Data];
+    pub const ALL: [Scope; 6] =
+        [Scope::Operator, Scope::Admin, Scope::Deploy, Scope::Invoke, Scope::Data, Scope::Pubsub];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -32,6 +35,7 @@ impl Scope {
             Scope::Deploy => "deploy",
             Scope::Invoke => "invoke",
             Scope::Data => "data",
+            Scope::Pubsub => "pubsub",
         }
     }
 
@@ -40,7 +44,7 @@ impl Scope {
     }
 }
 
-/// The scopes of one credential. `operator` and `admin` contain the others.
+/// The scopes of one credential. `operator` and `admin` contain the others, `data` contains `pubsub`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Scopes(Vec<Scope>);
@@ -54,6 +58,7 @@ impl Scopes {
         self.0.iter().any(|held| match held {
             Scope::Operator => true,
             Scope::Admin => wanted != Scope::Operator,
+            Scope::Data => matches!(wanted, Scope::Data | Scope::Pubsub),
             held => *held == wanted,
         })
     }
@@ -125,6 +130,15 @@ impl Caller {
         }
     }
 
+    /// The user whom messages are for, when this caller is one: the claim `account_id` of a wallet's token, else its wallet. Several
+    /// wallets may be one account.
+    pub fn user(&self) -> Option<&str> {
+        let Credential::Token { .. } = self.credential else { return None };
+        let subject = self.subject.as_deref().filter(|subject| !subject.contains(':'))?;
+        let account = self.claims.get("account_id").map(String::as_str).filter(|account| !account.is_empty());
+        Some(account.unwrap_or(subject))
+    }
+
     /// May this caller use `scope` in `namespace`?
     pub fn may(&self, scope: Scope, namespace: &Namespace) -> bool {
         let at_home = self.namespace.as_ref() == Some(namespace) || self.scopes.allow(Scope::Operator);
@@ -164,5 +178,21 @@ mod tests {
         assert_eq!(token.wallet(), "0xabc");
         let exchanged = Caller { subject: Some("ak_x:default".into()), ..key(Scope::Invoke) };
         assert_eq!(exchanged.wallet(), "default");
+    }
+
+    #[test]
+    fn a_user_is_who_signed_in_with_a_wallet() {
+        let signed_in = |subject: &str, claims: &[(&str, &str)]| Caller {
+            credential: Credential::Token { session: "s".into() },
+            subject: Some(subject.into()),
+            claims: claims.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            ..key(Scope::Invoke)
+        };
+        assert_eq!(signed_in("0xabc", &[]).user(), Some("0xabc"));
+        assert_eq!(signed_in("0xabc", &[("account_id", "")]).user(), Some("0xabc"));
+        assert_eq!(signed_in("0xabc", &[("account_id", "ada")]).user(), Some("ada"));
+        assert_eq!(signed_in("key:k1", &[("account_id", "ada")]).user(), None, "a key is nobody");
+        assert_eq!(key(Scope::Admin).user(), None);
+        assert_eq!(Caller::anonymous().user(), None);
     }
 }

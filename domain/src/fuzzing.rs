@@ -1,14 +1,19 @@
 //! The parsers of this crate, as the fuzz targets in `fuzz/` call them. Public only because those and the replay of their
 //! corpus stand outside of the crate; nothing else may use it.
 
-use crate::{Cid, EgressRule, FunctionRef, LIMITS, Manifest};
+use crate::{Cid, EgressRule, FunctionRef, LIMITS, Manifest, PATTERN_CHARS_MAX, Pattern, TOPIC_BYTES_MAX, Topic};
 
 /// The name of a target, which is that of its corpus, and what it calls.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target of this crate.
-pub const TARGETS: &[Target] =
-    &[("function_ref", function_ref), ("manifest", manifest), ("cid", cid), ("egress_rule", egress_rule)];
+pub const TARGETS: &[Target] = &[
+    ("function_ref", function_ref),
+    ("manifest", manifest),
+    ("cid", cid),
+    ("egress_rule", egress_rule),
+    ("topic_pattern", topic_pattern),
+];
 
 /// What is accepted is written as it was read.
 pub fn function_ref(data: &[u8]) {
@@ -45,4 +50,19 @@ pub fn egress_rule(data: &[u8]) {
         assert_eq!(EgressRule::parse(&text).expect("our own text is read"), parsed);
         assert!(text.is_ascii() && text.len() <= 300, "a rule is short: {text:?}");
     }
+}
+
+/// A pattern, and behind a line break a topic. A pattern is short; a topic matches its own name, and with a character more it
+/// matches no less where the pattern ends in `**`.
+pub fn topic_pattern(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (pattern, topic) = text.split_once('\n').unwrap_or((&text, ""));
+    let Ok(parsed) = Pattern::parse(pattern) else { return };
+    assert!(parsed.as_str().chars().count() <= PATTERN_CHARS_MAX);
+    assert!(Pattern::is_pattern(pattern) || pattern.len() > TOPIC_BYTES_MAX || parsed.matches(pattern));
+    let matched = parsed.matches(topic);
+    if matched && pattern.ends_with("**") && topic.len() < TOPIC_BYTES_MAX {
+        assert!(parsed.matches(&format!("{topic}:")));
+    }
+    assert!(!matched || Topic::parse(topic).is_ok() || topic.is_empty() || topic.contains(char::is_control));
 }

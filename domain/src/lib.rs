@@ -15,9 +15,11 @@ pub mod fuzzing;
 mod manifest;
 mod name;
 mod namespace;
+mod push;
 mod record;
 mod spelling;
 mod sql;
+mod topic;
 mod trigger;
 pub mod yaml;
 
@@ -35,7 +37,16 @@ pub use manifest::{
 };
 pub use name::{FunctionName, FunctionRef, InvalidName, Namespace, RESERVED_NAMES, VersionNumber};
 pub use namespace::NamespaceSettings;
+pub use push::{
+    InvalidPushMessage, PUSH_MESSAGE_BYTES_MAX, PushKind, PushMessage, PushPriority, PushSubscription, UnknownPushKind,
+};
 pub use record::{Record, RecordQuery, Status};
 pub use spelling::nearest;
 pub use sql::{InvalidArguments, JsonRows, SqlChanged, SqlRows, SqlStatement, SqlValue, arguments_from_json};
-pub use trigger::{TriggerKind, TriggerSpec};
+pub use topic::{
+    InvalidPattern, InvalidPosition, InvalidTopic, PATTERN_CHARS_MAX, Pattern, Position, TOPIC_BYTES_MAX, Topic,
+};
+pub use trigger::{
+    AGGREGATION_BATCH_DEFAULT, AGGREGATION_BATCH_MAX, AGGREGATION_WINDOW_MS_MAX, CatchUp, DayRule, Overlap,
+    TRIGGER_DEPTH_MAX, Trigger, TriggerKind, TriggerSpec,
+};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EgressPolicy, FunctionName, TriggerSpec};
+use crate::{EgressPolicy, FunctionName, Topic, TriggerSpec};
 
 pub use yaml::InvalidManifest;
 
@@ -213,7 +213,7 @@ impl Draft {
             egress,
         } = self;
         check_env(&env)?;
-        check_triggers(&triggers)?;
+        let triggers = checked_triggers(triggers)?;
         check_egress(egress.as_ref())?;
         let name = name.ok_or_else(|| invalid("name", "is required; write `name: my-function`"))?;
         Ok(Manifest {
@@ -229,7 +229,7 @@ impl Draft {
                 count: ranged("retry.count", retry_count, LIMITS.retry_count, "attempts")?,
                 delay: seconds("retry.delay", retry_delay, LIMITS.retry_delay_seconds)?,
             },
-            dlq_topic: dlq_topic.filter(|topic| !topic.is_empty()),
+            dlq_topic: checked_topic("dlq_topic", dlq_topic)?,
             env,
             concurrency: ranged("concurrency", concurrency, LIMITS.concurrency, "calls at once")?,
             http: http.unwrap_or(false),
@@ -323,11 +323,31 @@ fn check_env(env: &BTreeMap<String, String>) -> Result<(), InvalidField> {
     }
 }
 
-fn check_triggers(triggers: &[TriggerSpec]) -> Result<(), InvalidField> {
+/// An empty one is none.
+fn checked_topic(field: &'static str, topic: Option<String>) -> Result<Option<String>, InvalidField> {
+    let Some(topic) = topic.filter(|topic| !topic.is_empty()) else { return Ok(None) };
+    Topic::parse(&topic).map_err(|refused| invalid(field, format!("is refused: {refused}")))?;
+    Ok(Some(topic))
+}
+
+/// Each once: what stands twice would call twice.
+fn checked_triggers(triggers: Vec<TriggerSpec>) -> Result<Vec<TriggerSpec>, InvalidField> {
     if triggers.len() > LIMITS.triggers {
         return Err(invalid("triggers", format!("has {} entries, the limit is {}", triggers.len(), LIMITS.triggers)));
     }
-    Ok(())
+    let mut checked = Vec::with_capacity(triggers.len());
+    for (number, spec) in (1..).zip(triggers) {
+        if let TriggerSpec::Once { .. } = spec {
+            let reason = format!("cannot have `once` (entry {number}): a moment is no part of a version");
+            return Err(invalid("triggers", reason));
+        }
+        let spec =
+            spec.checked().map_err(|wrong| invalid("triggers", format!("has a wrong entry {number}: {wrong}")))?;
+        if !checked.contains(&spec) {
+            checked.push(spec);
+        }
+    }
+    Ok(checked)
 }
 
 fn check_egress(egress: Option<&EgressPolicy>) -> Result<(), InvalidField> {

@@ -30,3 +30,28 @@ pub struct NamespaceSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub egress: Option<EgressPolicy>,
 }
+
+impl NamespaceSettings {
+    /// The names of all of them, in order.
+    pub const FIELDS: &[&str] = &[
+        "functions_max",
+        "storage_bytes_max",
+        "database_bytes_max",
+        "concurrency",
+        "requests_per_minute",
+        "caller_requests_per_minute",
+        "egress",
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NamespaceSettings;
+
+    #[test]
+    fn every_field_is_named() {
+        let refused = serde_json::from_str::<NamespaceSettings>(r#"{"colour":1}"#).expect_err("no such field");
+        let names = format!("expected one of `{}`", NamespaceSettings::FIELDS.join("`, `"));
+        assert!(refused.to_string().contains(&names), "{refused}");
+    }
+}

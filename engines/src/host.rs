@@ -8,12 +8,17 @@
 mod cache;
 mod context;
 mod database;
+mod ephemeral;
 mod http;
 mod invoke;
+mod jobs;
 mod json;
 mod log;
+mod pubsub;
+mod push;
 mod response;
 mod secrets;
+mod sockets;
 mod storage;
 
 use std::future::Future;
@@ -22,7 +27,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use domain::{Error, ErrorCode, Level, ReplyHead};
-use ports::{CallContext, Observed, Services};
+use ports::{CallContext, Observed, PUBLISHES_PER_CALL_MAX, Services};
+use serde::Serialize;
 
 use log::LogBook;
 pub(crate) use log::MESSAGE_BYTES_READ_MAX;
@@ -44,6 +50,8 @@ pub(crate) struct Host {
     pub(crate) response: Option<(ReplyHead, Bytes)>,
     /// What is said once a call, however often it happens.
     said: Vec<&'static str>,
+    /// Messages that the call may still publish.
+    publishes_left: usize,
 }
 
 /// The call has used up its time: it ends, whatever the guest would do.
@@ -55,7 +63,8 @@ pub(crate) type InTime<T> = Result<T, DeadlinePassed>;
 
 impl Host {
     pub(crate) fn new(context: CallContext, services: Arc<Services>, observed: Observed) -> Self {
-        Self { context, services, logs: LogBook::new(observed), response: None, said: Vec::new() }
+        let publishes_left = PUBLISHES_PER_CALL_MAX as usize;
+        Self { context, services, logs: LogBook::new(observed), response: None, said: Vec::new(), publishes_left }
     }
 
     /// Notes, once a call, that `name` is not available on this server.
@@ -88,6 +97,11 @@ impl Host {
         self.log(Level::Warn, &message);
     }
 
+    /// The result of a call that can answer its guest nothing but a failure, or a line in the log that says why there is none.
+    fn succeeded<T>(&mut self, call: &str, result: Result<T, Error>) -> Option<T> {
+        result.map_err(|error| self.warn(format!("`{call}`: {error}"))).ok()
+    }
+
     /// A line for the operator, once a call for each service.
     fn report(&mut self, service: &'static str, cause: &(dyn std::error::Error + 'static)) {
         if self.first_time(service) {
@@ -112,6 +126,19 @@ fn text<'a>(what: &str, bytes: &'a [u8], bytes_max: usize) -> Result<&'a str, Er
         return Err(Error::new(ErrorCode::PayloadTooLarge, message));
     }
     std::str::from_utf8(bytes).map_err(|_| Error::invalid(format!("the {what} is not valid UTF-8")))
+}
+
+/// An error as the answer of a call whose answers are JSON.
+#[derive(Serialize)]
+struct Refused<'a> {
+    error: &'a str,
+    code: &'static str,
+}
+
+impl<'a> From<&'a Error> for Refused<'a> {
+    fn from(error: &'a Error) -> Self {
+        Self { error: &error.message, code: error.code.as_str() }
+    }
 }
 
 fn check_size(what: &str, bytes: &[u8], bytes_max: usize) -> Result<(), Error> {

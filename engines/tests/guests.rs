@@ -171,10 +171,10 @@ async fn absent_services() {
     show(
         call(&Bench::new(), "absent_services", "", b"").await,
         expect![[r#"
-        {"results":[],"committed":false,"failed_index":-1,"error":"publishing is not available on this server","code":"UNAVAILABLE"}{"configured":false,"namespace":"default"}0
-        log warn: `exec_and_publish` is not available on this server
-        log warn: `pubsub_publish` is not available on this server
-        log warn: `get_ws_client_id` is not available on this server
+        {"status":0,"error":"no anonymity proxy is configured","proxy":"anyone"}{"configured":false,"namespace":"default"}0
+        log warn: `anyone_fetch` is not available on this server
+        log warn: `capability_revoke` is not available on this server
+        log warn: `get_caller_device_id` is not available on this server
         log warn: `push_send_topic` is not available on this server
     "#]],
     );

@@ -59,8 +59,13 @@ pub(crate) fn is_ours(gateway: &Gateway, value: &str) -> bool {
     !matches!(caller_of(gateway, without_scheme(value)), Err(InvalidToken::Refused))
 }
 
+/// The credential that [`resolve`] takes, for who must look at it again later.
+pub(crate) fn valid_one(gateway: &Gateway, parts: &Parts) -> Option<String> {
+    candidates(parts).find(|token| caller_of(gateway, token).is_ok()).map(Cow::into_owned)
+}
+
 /// Who holds this token: one that looks like a JWT is tried as one, and then as an API key like all others.
-fn caller_of(gateway: &Gateway, token: &str) -> Result<Arc<Caller>, InvalidToken> {
+pub(crate) fn caller_of(gateway: &Gateway, token: &str) -> Result<Arc<Caller>, InvalidToken> {
     let why = match is_like_a_token(token).then(|| gateway.platform.caller_of_token(token)) {
         Some(Ok(caller)) => return Ok(caller),
         Some(Err(why)) => why,

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Gateway;
 
-pub(crate) use connections::Connections;
+pub(crate) use connections::{Connections, Place};
 pub use listen::{Bound, bind};
 
 /// The limits and timers of the edge.

@@ -89,6 +89,10 @@ impl Refusal {
         self.0.error.code
     }
 
+    pub(crate) fn message(&self) -> &str {
+        &self.0.error.message
+    }
+
     /// Also ends the connection, because the rest of what the client sends cannot be trusted or is not wanted.
     pub(crate) fn close(mut self) -> Self {
         self.0.close = true;
@@ -120,6 +124,11 @@ impl Refusal {
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"orama\""));
+        }
+        if status == StatusCode::UPGRADE_REQUIRED {
+            // Also which version we speak, as RFC 6455 demands.
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         if let Some((name, value)) = demanded {
             headers.insert(name, value);

@@ -171,6 +171,11 @@ impl Exchange {
         self.caller.namespace.clone().ok_or_else(missing)
     }
 
+    /// The other end of the connection, which may be a proxy.
+    pub(crate) fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
     /// Did a program of this machine send it, and not a proxy on behalf of somebody? A header can only take this away.
     pub(crate) fn is_from_this_machine(&self) -> bool {
         let forwarded = ["forwarded", "x-forwarded-for", "x-real-ip"];

@@ -10,7 +10,9 @@ use crate::edge::framing::{Framing, Position};
 use crate::handlers::cache::values::{compact, parse_ttl, same, shown};
 use crate::handlers::database::select::{self, Query};
 use crate::handlers::logs::parse_since;
+use crate::handlers::sockets::is_heartbeat;
 use crate::handlers::storage::range::{self, Wanted};
+use crate::websocket::{Boundary, Control};
 use crate::{ids, query, reply};
 
 /// Every target of this crate.
@@ -18,6 +20,7 @@ pub const TARGETS: &[Target] = &[
     ("data_requests", data_requests),
     ("http_framing", http_framing),
     ("traceparent_and_since", traceparent_and_since),
+    ("websocket_frames", websocket_frames),
 ];
 
 /// What clients send about their data: a JSON body as a query and as a cached value; a text as a time to live, a range of
@@ -26,6 +29,7 @@ pub fn data_requests(data: &[u8]) {
     if let Ok(document) = Document::parse(data) {
         composed_query(&document);
         cached_value(&document);
+        let _ = document.only(&["dmap", "key", "value", "ttl"]);
     }
     let text = String::from_utf8_lossy(data);
     if let Ok(Some(ttl)) = parse_ttl(&text) {
@@ -82,6 +86,26 @@ fn follow(data: &[u8], piece: usize) -> (Option<u64>, u64, Position) {
         ambiguous = ambiguous.or(framing.feed(bytes));
     }
     (ambiguous, framing.heads_seen(), framing.position())
+}
+
+/// Frames of a client are told apart the same in whatever pieces they arrive, and every message is looked at for what is meant
+/// for us.
+pub fn websocket_frames(data: &[u8]) {
+    let whole = boundaries(data, data.len().max(1));
+    for piece in [1, 2, 7] {
+        assert_eq!(boundaries(data, piece), whole, "in pieces of {piece}");
+    }
+    if Control::of(data).is_some() || is_heartbeat(data) {
+        assert!(data.trim_ascii_start().starts_with(b"{"), "only an object is meant for us");
+    }
+}
+
+fn boundaries(data: &[u8], piece: usize) -> (Vec<(bool, u32, u64)>, bool) {
+    let (mut boundary, mut heads) = (Boundary::default(), Vec::new());
+    for bytes in data.chunks(piece) {
+        boundary.feed(bytes, |head| heads.push((head.control, head.frames, head.bytes)));
+    }
+    (heads, boundary.at_rest())
 }
 
 /// What clients send to name a request or a time, as a header and as a query.

@@ -9,16 +9,21 @@ pub(crate) mod database;
 pub(crate) mod deploy;
 pub(crate) mod functions;
 pub(crate) mod invoke;
+pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod logs;
 mod multipart;
 pub(crate) mod namespaces;
 pub(crate) mod network;
 pub(crate) mod node;
+pub(crate) mod pubsub;
+pub(crate) mod push;
 pub(crate) mod secrets;
 pub(crate) mod sign_in;
+pub(crate) mod sockets;
 pub(crate) mod storage;
 pub(crate) mod tokens;
+pub(crate) mod triggers;
 mod view;
 
 /// The largest body of a request that manages something: names, scopes, numbers.

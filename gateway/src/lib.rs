@@ -21,13 +21,14 @@ mod metrics;
 mod query;
 mod reply;
 mod routes;
+mod websocket;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Caller, Error, ErrorCode, RequestId};
+use domain::{AddressRange, Caller, Error, ErrorCode, RequestId};
 use http::request::Parts;
 use http::{Method, Request, header};
 use platform::{Platform, RateLeft};
@@ -46,6 +47,7 @@ pub use edge::{Bound, EdgeConfig, bind, serve};
 pub use error::ErrorForm;
 pub use reply::{BrokenOff, Reply, ReplyBody};
 pub use routes::{Access, ROUTES, Route, Verb};
+pub use websocket::SocketConfig;
 
 /// Which build this is, as `GET /v1/version` tells it.
 #[derive(Debug, Clone)]
@@ -68,13 +70,26 @@ pub struct GatewayConfig {
     pub build: Build,
     /// Answer a function's timeout with 429 `RATE_LIMITED`, as the reference does, and not with 504 `TIMEOUT`.
     pub timeout_as_rate_limited: bool,
+    /// The addresses of the proxies in front, whose word about the client counts.
+    pub trusted_proxies: Vec<AddressRange>,
     /// Uploads held in memory at once; each may be as large as the largest module.
     pub uploads: usize,
+    pub sockets: Arc<SocketConfig>,
+    /// Whose pages may open a WebSocket, beside those of our own host: `https://app.example.com`, or `*` for all.
+    pub allowed_origins: Vec<String>,
 }
 
 impl Default for GatewayConfig {
     fn default() -> Self {
-        Self { edge: EdgeConfig::default(), build: Build::default(), timeout_as_rate_limited: false, uploads: 4 }
+        Self {
+            edge: EdgeConfig::default(),
+            build: Build::default(),
+            timeout_as_rate_limited: false,
+            trusted_proxies: address::this_machine(),
+            uploads: 4,
+            sockets: Arc::default(),
+            allowed_origins: Vec::new(),
+        }
     }
 }
 
@@ -93,6 +108,10 @@ pub struct Gateway {
     uploads: Semaphore,
     /// Room for the inputs of calls, in KiB: many connections together must not fill the memory.
     bodies: Semaphore,
+    /// Room for the messages of sockets, in KiB.
+    message_room: Arc<Semaphore>,
+    /// Messages of topics, composed once for all their subscribers.
+    envelopes: handlers::sockets::Envelopes,
     audit_budget: audit::Budget,
     anonymous: Arc<Caller>,
     openapi: Bytes,
@@ -116,6 +135,8 @@ impl Gateway {
             request_ids: RequestIds::default(),
             uploads: Semaphore::new(config.uploads),
             bodies: Semaphore::new(BODIES_KIB),
+            message_room: Arc::new(Semaphore::new((config.sockets.bytes_max >> 10).min(Semaphore::MAX_PERMITS))),
+            envelopes: handlers::sockets::Envelopes::default(),
             audit_budget: audit::Budget::default(),
             anonymous: Arc::new(Caller::anonymous()),
             openapi: routes::openapi(&config.build.version),
@@ -194,7 +215,7 @@ impl Gateway {
         };
         (known.route, known.errors) = (Some(index), route.errors);
         let identity = credential::resolve(self, &parts);
-        let client = address::of_client(&parts.headers, peer);
+        let client = address::of_client(&self.config.trusted_proxies, &parts.headers, peer);
         let admitted = self.admit(route, &identity, client, known);
         let from = (peer, client);
         let exchange =
@@ -203,7 +224,7 @@ impl Gateway {
             return self.refused(route, &exchange, refusal).await;
         }
         match (&route.handler, route.audit) {
-            (Handler::Invoke(form), _) => handlers::invoke::invoke(self, exchange, *form).await,
+            (Handler::Invoke(form), _) => handlers::invoke::invoke(self, exchange, *form, &mut known.left).await,
             (Handler::Plain(handler), None) => handler(self.clone(), exchange).await,
             (Handler::Plain(handler), Some(action)) => audit::audited(self.clone(), exchange, action, *handler).await,
         }

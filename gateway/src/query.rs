@@ -8,6 +8,12 @@ pub(crate) fn value<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, st
     decode(pair.1, true)
 }
 
+/// The decoded values of every `name=value`, in order; `None` for one whose escapes are broken.
+pub(crate) fn values<'a>(query: Option<&'a str>, name: &str) -> impl Iterator<Item = Option<Cow<'a, str>>> {
+    let named = pairs(query.unwrap_or_default()).filter(move |(key, _)| *key == name);
+    named.map(|(_, value)| decode(value, true))
+}
+
 /// Is the switch `name` on? `?dry_run`, `?dry_run=1` and `?dry_run=true` are.
 pub(crate) fn switch(query: Option<&str>, name: &str) -> bool {
     value(query, name).is_some_and(|value| matches!(&*value, "" | "1" | "true" | "yes"))
@@ -69,6 +75,9 @@ mod tests {
         assert_eq!(value(query, "space").as_deref(), Some("a b+"));
         assert_eq!(value(query, "bad"), None);
         assert_eq!(value(query, "utf"), None);
+        let all: Vec<_> = values(Some("t=a&u=b&t=%62c&t&t=%f"), "t").collect();
+        assert_eq!(all, [Some("a".into()), Some("bc".into()), Some("".into()), None]);
+        assert_eq!(values(None, "t").count(), 0);
         assert_eq!(segment("a%2fb+c").as_deref(), Some("a/b+c"));
     }
 

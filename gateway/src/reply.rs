@@ -51,7 +51,7 @@ pub(crate) fn preflight() -> Reply {
     let methods = HeaderValue::from_static("GET, PUT, POST, DELETE, OPTIONS");
     let names = HeaderValue::from_static(
         "Content-Type, Authorization, X-API-Key, Idempotency-Key, X-Namespace, X-Request-ID, traceparent, Range, \
-         If-Range, If-None-Match",
+         If-Range, If-None-Match, Last-Event-ID",
     );
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names);

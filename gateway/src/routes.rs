@@ -16,8 +16,8 @@ use crate::credential::Identity;
 use crate::error::{Answer, ErrorForm, Refusal};
 use crate::exchange::Exchange;
 use crate::handlers::{
-    audit, cache, claims, database, deploy, functions, invoke, keys, logs, namespaces, network, node, secrets, sign_in,
-    storage, tokens,
+    audit, cache, claims, database, deploy, functions, invoke, jobs, keys, logs, namespaces, network, node, pubsub,
+    push, secrets, sign_in, sockets, storage, tokens, triggers,
 };
 
 pub(crate) use openapi::openapi;
@@ -180,7 +180,9 @@ macro_rules! routes {
 
 const ADMIN: Access = Access::Scope(Scope::Admin);
 const DEPLOY: Access = Access::Scope(Scope::Deploy);
+const INVOKE: Access = Access::Scope(Scope::Invoke);
 const DATA: Access = Access::Scope(Scope::Data);
+const PUBSUB: Access = Access::Scope(Scope::Pubsub);
 
 /// Every route. The first that fits is taken: calls first, because they are the hot path, and words before variables.
 #[rustfmt::skip]
@@ -207,6 +209,8 @@ pub static ROUTES: &[Route] = routes! {
         "Call a function of your namespace, or of `?namespace=`", "any bytes", (200, "the function's output");
     ANY "/v1/functions/{function}/invoke/{*path}", Access::Function, OURS, invoke::Form::PlainPath,
         "Call a function that speaks HTTP, below its root", "any bytes", (200, "the function's reply");
+    GET "/v1/functions/{function}/ws", Access::Function, OURS, sockets::open,
+        "A WebSocket to a function", "a WebSocket handshake", (101, "a WebSocket");
     GET "/v1/functions/{function}", DEPLOY, OURS, functions::get, "One version", "", (200, "the function");
     DELETE "/v1/functions/{function}", DEPLOY, OURS.audit("function.delete"), functions::delete,
         "Delete one version, or the whole function", "", (200, "`message`");
@@ -220,6 +224,46 @@ pub static ROUTES: &[Route] = routes! {
         "Switch a function on", "", (200, "`status`, `function`, `enabled`");
     POST "/v1/functions/{function}/disable", DEPLOY, OURS.audit("function.disable"), functions::disable,
         "Switch a function off", "", (200, "`status`, `function`, `enabled`");
+    GET "/v1/functions/{function}/triggers", DEPLOY, OURS, triggers::list,
+        "The triggers of a function", "", (200, "`triggers`, `count`");
+    POST "/v1/functions/{function}/triggers", DEPLOY, OURS.audit("trigger.add"), triggers::add,
+        "Add a trigger",
+        "JSON: one of `topic`, `cron_expression`, `once`, `table`; `aggregation_window_ms`, `aggregation_max_batch_size`; `tz`, `overlap`, `catch_up`, `day_rule`; `on`",
+        (201, "`trigger_id`, `function` and what was sent");
+    POST "/v1/functions/{function}/triggers/run", DEPLOY, OURS.audit("trigger.run"), triggers::run,
+        "Run the schedules that are due at a moment, as if it were now", "JSON: `at`, `trigger_id`", (200, "`fired`, `count`");
+    GET "/v1/functions/{function}/triggers/dlq", DEPLOY, OURS, triggers::dead,
+        "Triggered calls that were given up, the last first", "", (200, "`deliveries`, `count`, `next`");
+    POST "/v1/functions/{function}/triggers/dlq/redrive", DEPLOY, OURS.audit("trigger.redrive"), triggers::redrive,
+        "Make given-up calls again, all or some", "JSON: `ids`, or nothing for all", (200, "`redriven`");
+    DELETE "/v1/functions/{function}/triggers/dlq", DEPLOY, OURS.audit("trigger.forget_dead"), triggers::delete_all_dead,
+        "Forget every given-up call", "", (200, "`deleted`");
+    DELETE "/v1/functions/{function}/triggers/dlq/{delivery}", DEPLOY, OURS.audit("trigger.forget_dead"), triggers::delete_dead,
+        "Forget a given-up call", "", (200, "`deleted`");
+    POST "/v1/functions/{function}/triggers/{trigger}/pause", DEPLOY, OURS.audit("trigger.pause"), triggers::pause,
+        "Pause a trigger", "", (200, "the trigger");
+    POST "/v1/functions/{function}/triggers/{trigger}/resume", DEPLOY, OURS.audit("trigger.resume"), triggers::resume,
+        "Resume a trigger", "", (200, "the trigger");
+    DELETE "/v1/functions/{function}/triggers/{trigger}", DEPLOY, OURS.audit("trigger.delete"), triggers::delete,
+        "Delete a trigger", "", (200, "`message`");
+    GET "/v1/triggers", DEPLOY, OURS, triggers::list_all,
+        "Every trigger of the namespace", "", (200, "`triggers`, `count`");
+
+    POST "/v1/functions/{function}/jobs", INVOKE, OURS.audit("job.enqueue"), jobs::enqueue,
+        "Call a function in the background, or at a time", "JSON: `payload` (JSON) or `payload_base64`, `run_at`", (202, "the job");
+    GET "/v1/jobs", DEPLOY, OURS, jobs::list,
+        "The jobs of the namespace, the last first: `?function=`, `?status=`, behind `?after=`", "", (200, "`jobs`, `count`, `next`");
+    GET "/v1/jobs/{job}", Access::Credential, OURS, jobs::get,
+        "One job with its result, for who may ask for jobs or manage them", "", (200, "the job");
+    DELETE "/v1/jobs/{job}", DEPLOY, OURS.audit("job.cancel"), jobs::cancel,
+        "Cancel a job: one that waits is forgotten, one that runs is ended", "", (200, "the job");
+
+    GET "/v1/serverless/ws/connections", DEPLOY, OURS, sockets::list,
+        "The open WebSockets of the namespace's functions", "", (200, "`connections`, `count`");
+    GET "/v1/serverless/ws/connections/{client}", DEPLOY, OURS, sockets::get,
+        "One open WebSocket", "", (200, "the connection");
+    DELETE "/v1/serverless/ws/connections/{client}", DEPLOY, OURS.audit("socket.close"), sockets::close,
+        "Close a WebSocket", "", (200, "`message`");
 
     POST "/v1/auth/challenge", Access::Public, SIGN_IN, sign_in::challenge,
         "A challenge for a wallet to sign", "JSON: `wallet`, `namespace`, `purpose`",
@@ -352,6 +396,64 @@ pub static ROUTES: &[Route] = routes! {
         "What the namespace stores, newest first", "", (200, "`contents`, `count`, `used_bytes`, `quota_bytes`");
     POST "/v1/storage/gc", DATA, LIBRARY.audit("storage.gc"), storage::collect,
         "Remove what is not pinned, now", "", (200, "`contents`, `bytes`");
+
+    POST "/v1/pubsub/publish", PUBSUB, LIBRARY, pubsub::publish,
+        "Publish a message on a topic", "JSON: `topic`, `data_base64`", (200, "`status`, `position`");
+    POST "/v1/pubsub/publish-batch", PUBSUB, LIBRARY, pubsub::publish_batch,
+        "Publish up to 100 messages: all or none, or with `best_effort` those that can be", "JSON: `messages`, `best_effort`",
+        (200, "`status`, `positions`, `failed`");
+    GET "/v1/pubsub/topics", PUBSUB, LIBRARY, pubsub::topics,
+        "The topics in use, or whose history is kept", "", (200, "`topics`, `details`, `count`");
+    GET "/v1/pubsub/ws", PUBSUB, LIBRARY, sockets::listen,
+        "A WebSocket to a topic: `?topic=`, `?after=`, `?presence=true&member_id=&member_meta=`", "a WebSocket handshake",
+        (101, "a WebSocket");
+    GET "/v1/pubsub/presence", PUBSUB, LIBRARY, sockets::presence,
+        "Who is on a topic: `?topic=`", "", (200, "`topic`, `members`, `count`");
+    GET "/v1/pubsub/sse", PUBSUB, LIBRARY, pubsub::sse,
+        "The messages of `?topic=` as Server-Sent Events, from behind `Last-Event-ID`", "", (200, "text/event-stream");
+
+    GET "/v1/push/config", DEPLOY, LIBRARY, push::show,
+        "The settings of push, without secrets", "", (200, "the fields, `has_…` for secrets, `providers`, `updated_at`");
+    PUT "/v1/push/config", DEPLOY, LIBRARY.audit("push.configure"), push::put,
+        "Set fields of push; `null` keeps one, an empty text clears it", "JSON: the fields", (200, "the settings");
+    POST "/v1/push/config", DEPLOY, LIBRARY.audit("push.configure"), push::put,
+        "Set fields of push; `null` keeps one, an empty text clears it", "JSON: the fields", (200, "the settings");
+    DELETE "/v1/push/config", DEPLOY, LIBRARY.audit("push.clear"), push::clear,
+        "Clear every setting of push", "", (200, "`status`");
+    POST "/v1/push/vapid-key", DEPLOY, LIBRARY.audit("push.vapid_key"), push::draw_vapid_key,
+        "Make a key for browsers", "JSON: `replace`", (201, "`public_key`");
+    GET "/v1/push/vapid-public-key", Access::Credential, LIBRARY, push::vapid_public_key,
+        "The key that browsers subscribe with", "", (200, "`public_key`");
+    GET "/v1/push/devices", Access::Credential, LIBRARY, push::devices,
+        "One's own devices; with `?user_id=`, those of a user", "", (200, "`devices`, `count`");
+    POST "/v1/push/devices", Access::Credential, LIBRARY, push::register,
+        "Register a device of one's own", "JSON: `device_id`, `provider`, `token`, `platform`, `app_version`",
+        (200, "`status`, `id`, `device_id`");
+    DELETE "/v1/push/devices/{device}", Access::Credential, LIBRARY, push::delete_device,
+        "Delete a device of one's own", "", (200, "`status`");
+    POST "/v1/push/send", DATA, LIBRARY, push::send,
+        "Send a message to every device of a user",
+        "JSON: `user_id`, `title`, `body`, `channel`, `priority`, `badge`, `sound`, `data`, `target_provider`, `exclude_provider`, `message_id`",
+        (200, "`status`, `devices_attempted`, `devices_succeeded`, `results`");
+    GET "/v1/namespace/push-credentials", DEPLOY, OURS, push::show,
+        "The settings of push, without secrets", "", (200, "the fields, `has_…` for secrets, `providers`, `updated_at`");
+    PUT "/v1/namespace/push-credentials", DEPLOY, OURS.audit("push.configure"), push::put,
+        "Set fields of push; `null` keeps one, an empty text clears it", "JSON: the fields", (200, "the settings");
+    DELETE "/v1/namespace/push-credentials", DEPLOY, OURS.audit("push.clear"), push::clear,
+        "Clear every setting of push", "", (200, "`status`");
+    GET "/v1/namespace/push-credentials/{provider}", DEPLOY, OURS, push::show_provider,
+        "The settings of one provider, without secrets", "", (200, "the fields, `configured`, `updated_at`");
+    PUT "/v1/namespace/push-credentials/{provider}", DEPLOY, OURS.audit("push.configure"), push::put_provider,
+        "Set fields of one provider", "JSON: the fields", (200, "the settings");
+    DELETE "/v1/namespace/push-credentials/{provider}", DEPLOY, OURS.audit("push.clear"), push::clear_provider,
+        "Clear the settings of one provider", "", (200, "`status`");
+    POST "/v1/notify", DATA, OURS, push::notify,
+        "Reach a user: over live sockets, else by push, else in the inbox",
+        "JSON: as for `/v1/push/send`, and `expires_in_seconds`", (200, "`via`, and what belongs to it");
+    GET "/v1/inbox", Access::Credential, OURS, push::inbox,
+        "The messages that wait for the user who asks, behind `?after=`", "", (200, "`messages`, `count`, `next`");
+    DELETE "/v1/inbox/{message}", Access::Credential, OURS, push::delete_message,
+        "Delete a message of one's own inbox", "", (200, "`status`");
 
     GET "/v1/network/status", Access::Public, LIBRARY, network::status,
         "How this node is connected", "", (200, "`connected`, `peer_count`, `node_id`, `uptime`");

@@ -8,7 +8,7 @@ use domain::{
     Caller, Error, FunctionName, FunctionRef, FunctionState, FunctionVersion, HttpHead, Level, Manifest, Namespace,
     NamespaceSettings, ReplyHead, RequestId, Timestamp, TriggerKind,
 };
-use ports::{BoxError, Gap, Retention, StoredRecord};
+use ports::{BoxError, Gap, PushSettings, Retention, StoredRecord};
 
 /// How a node behaves; every value has a default.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct Config {
     pub sign_ins_per_minute: u64,
     /// How long audit events are kept.
     pub audit_age_max: Duration,
+    /// What holds for push messages of a namespace that does not set it itself.
+    pub push: PushSettings,
 }
 
 impl Default for Config {
@@ -35,6 +37,7 @@ impl Default for Config {
             registration_open: false,
             sign_ins_per_minute: 600,
             audit_age_max: Duration::from_secs(365 * 24 * 3600),
+            push: PushSettings::default(),
         }
     }
 }
@@ -54,6 +57,10 @@ pub struct NodeLimits {
     pub input_bytes_max: usize,
     /// The largest upload of code, in bytes.
     pub code_bytes_max: usize,
+    /// WebSockets with an instance of their own, on this node.
+    pub node_sockets: usize,
+    /// The same in one namespace.
+    pub namespace_sockets: usize,
 }
 
 impl Default for NodeLimits {
@@ -65,6 +72,8 @@ impl Default for NodeLimits {
             queue_wait: Duration::from_secs(10),
             input_bytes_max: 1 << 20,
             code_bytes_max: 64 << 20,
+            node_sockets: 10_000,
+            namespace_sockets: 2000,
         }
     }
 }
@@ -126,12 +135,24 @@ pub struct Invoke {
     pub function: FunctionRef,
     pub caller: Arc<Caller>,
     pub trigger: TriggerKind,
+    pub cause: Cause,
     pub http: Option<Arc<HttpHead>>,
     pub input: Bytes,
     /// The client's own id for the request, if it was well formed.
     pub client_request_id: Option<String>,
     pub trace_id: Option<String>,
     pub idempotency_key: Option<String>,
+}
+
+/// What led to a call, as far as the platform itself knows it; nothing of it can come from a client.
+#[derive(Debug, Clone, Default)]
+pub struct Cause {
+    /// See [`ports::CallContext::trigger_depth`].
+    pub depth: u8,
+    /// The WebSocket that the call came from.
+    pub socket: Option<Arc<str>>,
+    /// The job that the call carries out.
+    pub job: Option<Arc<str>>,
 }
 
 /// How a call ended.

@@ -31,7 +31,7 @@ impl Platform {
     pub async fn audit(&self, caller: &Caller, request: AuditRequest) -> Result<Vec<AuditEvent>, Error> {
         let AuditRequest { namespace, since, action, limit } = request;
         match &namespace {
-            Some(namespace) => self.manage(caller, Scope::Admin, namespace)?,
+            Some(namespace) => drop(self.manage(caller, Scope::Admin, namespace)?),
             None => self.operate(caller)?,
         }
         let since = match &namespace {

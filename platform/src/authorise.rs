@@ -1,16 +1,22 @@
 //! Who may do what: the access rules of calls and of management. Who somebody is, `identity` knows.
 
+use std::sync::Arc;
+
 use domain::{Caller, Error, ErrorCode, FunctionVersion, Namespace, Scope};
 
 use crate::Platform;
 use crate::identity::unknown_namespace;
+use crate::lease::Lease;
 
 impl Platform {
     /// May `caller` use `scope` in `namespace`? A foreign namespace looks as if it did not exist, and one that does not exist
-    /// is not there for operators either.
-    pub(crate) fn manage(&self, caller: &Caller, scope: Scope, namespace: &Namespace) -> Result<(), Error> {
+    /// is not there for operators either. What follows and may wait holds the lease, so that it is about this namespace and no later
+    /// one of its name.
+    pub(crate) fn manage(&self, caller: &Caller, scope: Scope, namespace: &Namespace) -> Result<Arc<Lease>, Error> {
         permitted(caller, scope, namespace)?;
-        if self.namespace_exists(namespace) { Ok(()) } else { Err(unknown_namespace(namespace)) }
+        let lease = self.identity.lease_of(namespace);
+        lease.check().map_err(|_| unknown_namespace(namespace))?;
+        Ok(lease)
     }
 
     /// What concerns the node and no namespace is for operators.

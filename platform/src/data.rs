@@ -8,15 +8,17 @@ use ports::{Cache, Database};
 use crate::Platform;
 
 impl Platform {
-    /// The database of a namespace. Needs the scope `data`.
+    /// The database of a namespace, which ends with it. Needs the scope `data`.
     pub fn database(&self, caller: &Caller, namespace: &Namespace) -> Result<Arc<dyn Database>, Error> {
-        self.manage(caller, Scope::Data, namespace)?;
+        let lease = self.manage(caller, Scope::Data, namespace)?;
+        let _held = lease.hold()?;
         Ok(self.databases.of(namespace))
     }
 
-    /// The cache of a namespace. Needs the scope `data`.
+    /// The cache of a namespace, which ends with it. Needs the scope `data`.
     pub fn cache(&self, caller: &Caller, namespace: &Namespace) -> Result<Arc<dyn Cache>, Error> {
-        self.manage(caller, Scope::Data, namespace)?;
+        let lease = self.manage(caller, Scope::Data, namespace)?;
+        let _held = lease.hold()?;
         Ok(self.caches.of(namespace))
     }
 

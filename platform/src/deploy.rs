@@ -9,13 +9,13 @@ use domain::{Caller, Cid, Error, ErrorCode, FunctionVersion, Scope};
 use ports::{Code, NewVersion, PrepareError, Prepared, StorageError};
 
 use crate::api::{Deploy, Deployed};
-use crate::identity::not_changed;
-use crate::{Platform, internal};
+use crate::lease::Lease;
+use crate::{Platform, internal, schedule_hints};
 
 impl Platform {
     /// Makes a new version of a function and activates it.
     pub async fn deploy(&self, caller: &Caller, deploy: Deploy) -> Result<Deployed, Error> {
-        self.manage(caller, Scope::Deploy, &deploy.namespace)?;
+        let lease = self.manage(caller, Scope::Deploy, &deploy.namespace)?;
         self.check_size(deploy.code.len())?;
         let code = Code { cid: Cid::of(&deploy.code), bytes: deploy.code.clone() };
         if deploy.if_changed
@@ -23,14 +23,17 @@ impl Platform {
         {
             return Ok(kept);
         }
-        let prepared = self.engine.prepare(&code, &deploy.manifest).await.map_err(refused)?;
+        let mut prepared = self.engine.prepare(&code, &deploy.manifest).await.map_err(refused)?;
+        prepared.warnings.extend(deploy.manifest.triggers.iter().flat_map(schedule_hints));
         if deploy.dry_run {
             // Under the lock: somebody may be publishing the same code at this moment.
             let _one_at_a_time = self.management.lock().await;
+            let triggers = self.triggers_for(&deploy.namespace, &deploy.manifest);
             self.forget_unless_used(&code.cid).await;
+            triggers?;
             return Ok(Deployed { function: None, code: code.cid, changed: false, warnings: prepared.warnings });
         }
-        self.publish(caller, deploy, code, prepared).await
+        self.publish_version(caller, &lease, deploy, code, prepared).await
     }
 
     fn check_size(&self, size: usize) -> Result<(), Error> {
@@ -58,29 +61,34 @@ impl Platform {
         })
     }
 
-    async fn publish(
+    async fn publish_version(
         &self,
         caller: &Caller,
+        lease: &Lease,
         deploy: Deploy,
         code: Code,
         prepared: Prepared,
     ) -> Result<Deployed, Error> {
         let _one_at_a_time = self.management.lock().await;
-        // Again, now that nobody else can: the namespace may have been deleted while the code was compiled.
-        self.manage(caller, Scope::Deploy, &deploy.namespace)?;
+        // Now that nobody can delete it: the namespace may be gone since the code was compiled, and its name another's.
+        lease.check()?;
         self.check_room(&deploy)?;
+        let triggers = self.triggers_for(&deploy.namespace, &deploy.manifest)?;
+        let all = self.with_manifest(&deploy.namespace, &deploy.manifest.name, &triggers);
         self.storage.put(code.bytes).await.map_err(not_stored)?;
+        let namespace = deploy.namespace.clone();
         let published = self.registry.publish_version(NewVersion {
             id: uuid::Uuid::now_v7().to_string(),
             namespace: deploy.namespace,
             code: code.cid,
             code_bytes: deploy.code.len() as u64,
             manifest: deploy.manifest,
+            triggers,
             created_at: self.clock.now(),
             created_by: caller.wallet().to_owned(),
         });
-        let version: FunctionVersion = published.await.map_err(|error| not_changed("publish a version", error))?;
-        let (namespace, name, number) = (version.namespace.clone(), version.name.clone(), version.version);
+        let version: FunctionVersion = self.change_triggers(&namespace, all, published).await?;
+        let (name, number) = (version.name.clone(), version.version);
         let next = self.functions.load().with_version(version);
         let view = next.find(&namespace, &name).and_then(|function| function.view(number));
         self.functions.store(Arc::new(next));

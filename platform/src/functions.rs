@@ -59,6 +59,10 @@ impl Platform {
             }
         };
         self.functions.store(Arc::new(next));
+        if self.find(namespace, &function.name).is_err() {
+            self.forget_triggers_of(namespace, &function.name).await;
+        }
+        self.sockets.end_function(namespace, &function.name, function.version);
         for code in gone {
             self.forget_unless_used(&code).await;
         }
@@ -81,12 +85,14 @@ impl Platform {
         let target = to.or_else(earlier).ok_or_else(|| {
             Error::new(ErrorCode::Conflict, format!("function `{name}` has no version before {}", found.state.active))
         })?;
-        if !found.versions.contains_key(&target) {
+        let Some(live) = found.versions.get(&target) else {
             return Err(unknown_version(&FunctionRef { name: name.clone(), version: Some(target) }));
-        }
+        };
         let now = self.clock.now();
-        let activated = self.registry.activate(namespace, name, target, now).await;
-        activated.map_err(|error| not_changed("activate a version", error))?;
+        let triggers = self.triggers_again(namespace, &live.version.manifest);
+        let all = self.with_manifest(namespace, name, &triggers);
+        let activated = self.registry.activate(namespace, name, target, triggers, now);
+        self.change_triggers(namespace, all, activated).await?;
         let next = self.functions.load().with_state(&found, now, |state| state.active = target);
         self.functions.store(Arc::new(next));
         tracing::info!(%namespace, function = %name, version = %target, "rolled back");
@@ -109,6 +115,9 @@ impl Platform {
         switched.map_err(|error| not_changed("switch a function", error))?;
         let next = self.functions.load().with_state(&found, now, |state| state.enabled = enabled);
         self.functions.store(Arc::new(next));
+        if !enabled {
+            self.sockets.end_function(namespace, name, None);
+        }
         self.get(caller, namespace, &FunctionRef { name: name.clone(), version: None })
     }
 

@@ -50,5 +50,8 @@ impl Platform {
         self.tidy_identity().await;
         self.tidy_contents().await;
         self.tidy_audit().await;
+        self.tidy_triggers().await;
+        self.tidy_jobs().await;
+        self.tidy_inboxes().await;
     }
 }

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Error, ErrorCode};
+use domain::{Error, ErrorCode, RequestId};
 use ports::{Claim, Claimed, StoredOutcome};
 
 use crate::api::{Invoke, Outcome, Success};
+use crate::lease::Lease;
 use crate::{Platform, internal};
 
 /// The largest reply that is kept, in bytes. A call with a larger one is not run again either.
@@ -21,40 +22,45 @@ impl Platform {
     /// Runs the call unless its key was used before; then answers what was answered then.
     pub(crate) async fn invoke_once(self: &Arc<Self>, mut invoke: Invoke, key: String) -> Outcome {
         let request_id = invoke.request_id.clone();
-        let failed = |error| Outcome {
-            request_id: request_id.clone(),
-            duration: Duration::ZERO,
-            result: Err(error),
-            replayed: false,
-        };
         invoke.idempotency_key = None;
         if invoke.caller.is_anonymous() {
-            return failed(Error::invalid(
+            let refused = Error::invalid(
                 "`Idempotency-Key` needs a credential: replies are kept for whoever asked, and nobody is known here",
-            ));
+            );
+            return failed(request_id, refused);
         }
-        let claim = self.claim_of(&invoke, key);
-        match self.registry.claim_reply(claim.clone()).await {
-            Err(cause) => failed(internal("claim an idempotency key", cause)),
-            Ok(Claimed::Running) => failed(
-                Error::new(ErrorCode::Conflict, "a request with this `Idempotency-Key` is still running")
-                    .retry_after(Duration::from_secs(1)),
-            ),
-            Ok(Claimed::OtherRequest) => failed(Error::new(
-                ErrorCode::Conflict,
-                "this `Idempotency-Key` was used for another request; use a new key for each request",
-            )),
-            Ok(Claimed::Done(stored)) => replay(stored),
-            Ok(Claimed::New) => {
-                let platform = self.clone();
-                let run = tokio::spawn(async move { platform.run_claimed(invoke, claim).await });
-                run.await.unwrap_or_else(|cause| failed(internal("finish a call with an idempotency key", cause)))
-            }
-        }
+        let (platform, lease) = (self.clone(), self.identity.lease_of(&invoke.namespace));
+        let run = tokio::spawn(async move { platform.claim_and_run(invoke, key, &lease).await });
+        let broken = |cause| failed(request_id, internal("finish a call with an idempotency key", cause));
+        run.await.unwrap_or_else(broken)
     }
 
-    async fn run_claimed(self: Arc<Self>, invoke: Invoke, claim: Claim) -> Outcome {
+    async fn claim_and_run(&self, invoke: Invoke, key: String, lease: &Lease) -> Outcome {
+        // From the claim to the reply that is kept for it. Where no namespace is, there is no function to call either.
+        let Ok(_held) = lease.hold() else { return self.invoke_now(invoke).await };
+        let (claim, request_id) = (self.claim_of(&invoke, key), invoke.request_id.clone());
+        let refused = match self.registry.claim_reply(claim.clone()).await {
+            Ok(Claimed::New) => return self.run_claimed(invoke, claim, lease).await,
+            Ok(Claimed::Done(stored)) => return replay(stored),
+            Ok(Claimed::Running) => {
+                Error::new(ErrorCode::Conflict, "a request with this `Idempotency-Key` is still running")
+                    .retry_after(Duration::from_secs(1))
+            }
+            Ok(Claimed::OtherRequest) => Error::new(
+                ErrorCode::Conflict,
+                "this `Idempotency-Key` was used for another request; use a new key for each request",
+            ),
+            Err(cause) => internal("claim an idempotency key", cause),
+        };
+        failed(request_id, refused)
+    }
+
+    async fn run_claimed(&self, invoke: Invoke, claim: Claim, lease: &Lease) -> Outcome {
         let outcome = self.invoke_now(invoke).await;
+        if lease.check().is_err() {
+            // The claim went with the namespace.
+            return outcome;
+        }
         let kept = match stored(&outcome) {
             Some(stored) => self.registry.store_reply(&claim, &stored).await,
             None => self.registry.release_reply(&claim).await,
@@ -81,6 +87,10 @@ impl Platform {
             at: self.clock.now(),
         }
     }
+}
+
+fn failed(request_id: RequestId, error: Error) -> Outcome {
+    Outcome { request_id, duration: Duration::ZERO, result: Err(error), replayed: false }
 }
 
 fn caller_id(invoke: &Invoke) -> String {

@@ -17,7 +17,7 @@ mod signing;
 mod tokens;
 mod wallet;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use arc_swap::ArcSwap;
 use domain::{Caller, Credential, Error, ErrorCode, Namespace, NamespaceSettings, Timestamp};
 use ports::{Clock, Keys, Registry, RegistryError};
 
+use crate::lease::Lease;
 use crate::{Config, OpenError, Platform, cannot_read, internal};
 use directory::Directory;
 use jwt::Claims;
@@ -49,8 +50,8 @@ const VERIFIED_TOKENS_MAX: usize = 2048;
 pub(crate) struct Identity {
     /// Replaced by whoever holds the management lock.
     directory: ArcSwap<Directory>,
-    /// Namespaces that are gone but for some of what they stored.
-    endings: Mutex<BTreeSet<Namespace>>,
+    /// Namespaces that are gone but for some of what they stored, with their ended leases.
+    endings: Mutex<BTreeMap<Namespace, Arc<Lease>>>,
     keys: KeySecrets,
     nonces: Nonces,
     refresh_hash: RefreshHash,
@@ -75,7 +76,7 @@ impl Identity {
         let revoked = registry.load_revoked_families(since).await.map_err(cannot_read("revoked sign-ins"))?;
         Ok(Self {
             directory: ArcSwap::from_pointee(directory),
-            endings: Mutex::new(endings.into_iter().collect()),
+            endings: Mutex::new(endings.into_iter().map(|namespace| (namespace, Lease::of_nothing())).collect()),
             nonces: Nonces::new(pepper.expose()),
             refresh_hash: RefreshHash::new(pepper.expose()),
             keys: KeySecrets::new(pepper),
@@ -88,6 +89,11 @@ impl Identity {
     /// What holds in a namespace: its own settings, and the node's where it has none.
     pub(crate) fn settings_of(&self, namespace: &Namespace) -> Arc<NamespaceSettings> {
         self.directory.load().settings_of(namespace)
+    }
+
+    /// The lease of a namespace; of one that does not exist there is none to hold.
+    pub(crate) fn lease_of(&self, namespace: &Namespace) -> Arc<Lease> {
+        self.directory.load().home(namespace).map_or_else(Lease::of_nothing, |home| home.lease.clone())
     }
 }
 

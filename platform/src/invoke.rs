@@ -11,7 +11,7 @@ use domain::{
 use ports::{Call, CallContext, Ended, Failed, Observed, Reply};
 
 use crate::Platform;
-use crate::api::{Invoke, Outcome, Success};
+use crate::api::{Cause, Invoke, Outcome, Success};
 use crate::authorise::{self, unknown_function};
 use crate::functions::unknown_version;
 use crate::permits::{FunctionSlots, Patience, Tenant};
@@ -21,10 +21,10 @@ use crate::registry::Live;
 const DEPTH_MAX: u8 = 8;
 
 /// What a call needs of the registry, found once.
-struct Found {
+pub(crate) struct Found {
     tenant: Arc<Tenant>,
     slots: Arc<FunctionSlots>,
-    live: Arc<Live>,
+    pub(crate) live: Arc<Live>,
 }
 
 /// Where a call stands among the calls that led to it.
@@ -34,10 +34,20 @@ struct Standing {
     patience: Patience,
     /// That of the call above, which waits.
     deadline: Option<Instant>,
+    /// Are further attempts made here, as the manifest says? A call that is owed has its own in the queue.
+    retries: bool,
+}
+
+/// How a call ended that the platform owed.
+pub(crate) struct Owed {
+    pub(crate) request_id: RequestId,
+    /// `None` when the function could not be called.
+    pub(crate) live: Option<Arc<Live>>,
+    pub(crate) result: Result<Success, Error>,
 }
 
 impl Standing {
-    const OUTSIDE: Self = Self { depth: 0, patience: Patience::Queue, deadline: None };
+    const OUTSIDE: Self = Self { depth: 0, patience: Patience::Queue, deadline: None, retries: true };
 
     /// The deadline of an attempt that begins now.
     fn deadline(&self, now: Instant, timeout: std::time::Duration) -> Instant {
@@ -95,6 +105,19 @@ impl Platform {
         Outcome { request_id: invoke.request_id, duration, result, replayed: false }
     }
 
+    /// Makes a call that the platform owes a function: there is no caller who could be refused, and its places are not those of
+    /// callers. Whoever calls this holds the lease of the namespace, and keeps a stop waiting.
+    pub(crate) async fn invoke_owed(&self, invoke: &Invoke) -> Owed {
+        let request_id = invoke.request_id.clone();
+        let found = match self.find_version(&invoke.namespace, &invoke.function, &|_| Ok(())) {
+            Ok(found) => found,
+            Err(refused) => return Owed { request_id, live: None, result: Err(refused) },
+        };
+        let standing = Standing { patience: Patience::Owed, retries: false, ..Standing::OUTSIDE };
+        let result = self.run(invoke, &found, standing, self.clock.instant()).await;
+        Owed { request_id, live: Some(found.live), result }
+    }
+
     /// Calls a function for another one of its namespace, which waits: same caller, one deeper, no later deadline.
     pub(crate) async fn invoke_nested(
         &self,
@@ -104,8 +127,8 @@ impl Platform {
         input: Bytes,
     ) -> Result<Bytes, Error> {
         let (invoke, found) = self.admit_nested(call, namespace, function, input)?;
-        let standing =
-            Standing { depth: call.depth + 1, patience: Patience::FailAtOnce, deadline: Some(call.deadline) };
+        let (depth, deadline) = (call.depth + 1, Some(call.deadline));
+        let standing = Standing { depth, patience: Patience::FailAtOnce, deadline, ..Standing::OUTSIDE };
         let success = self.run(&invoke, &found, standing, self.clock.instant()).await?;
         Ok(success.body)
     }
@@ -122,7 +145,7 @@ impl Platform {
         let room = found.tenant.detach()?;
         let stopping = |_| Error::new(ErrorCode::ServiceUnavailable, "the server is shutting down");
         let under_way = self.under_way.clone().try_read_owned().map_err(stopping)?;
-        let standing = Standing { depth: call.depth + 1, patience: Patience::Queue, deadline: None };
+        let standing = Standing { depth: call.depth + 1, ..Standing::OUTSIDE };
         let request_id = invoke.request_id.clone();
         tokio::spawn(async move {
             // How it ended is in its record.
@@ -150,6 +173,7 @@ impl Platform {
             function: function.clone(),
             caller: call.caller.clone(),
             trigger: TriggerKind::Function,
+            cause: Cause { depth: call.trigger_depth, socket: call.socket.clone(), job: call.job.clone() },
             http: None,
             input,
             client_request_id: Some(call.request_id.to_string()),
@@ -181,7 +205,12 @@ impl Platform {
         }
     }
 
-    fn find_callable(&self, namespace: &Namespace, wanted: &FunctionRef, caller: &Caller) -> Result<Found, Error> {
+    pub(crate) fn find_callable(
+        &self,
+        namespace: &Namespace,
+        wanted: &FunctionRef,
+        caller: &Caller,
+    ) -> Result<Found, Error> {
         if self.draining.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(Error::new(ErrorCode::ServiceUnavailable, "the server is shutting down"));
         }
@@ -218,9 +247,24 @@ impl Platform {
         standing: Standing,
         started: Instant,
     ) -> Result<Success, Error> {
+        let lease = &found.live.lease;
+        // Until the record is handed over: whoever deletes the namespace waits for it.
+        let _held = lease.hold()?;
         let mut pending = Pending::new(self, invoke, &found.live, started);
+        let ended = lease.unless_ended(self.attempts(invoke, found, standing, &mut pending)).await;
+        let ended = ended.unwrap_or_else(|deleted| Err(pending.cut(deleted)));
+        pending.finish(ended).await
+    }
+
+    async fn attempts(
+        &self,
+        invoke: &Invoke,
+        found: &Found,
+        standing: Standing,
+        pending: &mut Pending<'_>,
+    ) -> Result<Reply, Failed> {
         let retry = found.live.version.manifest.retry;
-        let mut left = retry.count;
+        let mut left = if standing.retries { retry.count } else { 0 };
         loop {
             let attempt = (self.clock.now(), self.clock.instant());
             let ended = self.attempt(invoke, found, standing, pending.observed.clone()).await;
@@ -228,7 +272,7 @@ impl Platform {
             let again = left > 0 && in_time && ended.as_ref().is_err_and(|failed| worth_retrying(&failed.error));
             pending.attempted(attempt, &ended, again);
             if !again {
-                return pending.finish(ended).await;
+                return ended;
             }
             left -= 1;
             tokio::time::sleep(retry.delay).await;
@@ -249,6 +293,9 @@ impl Platform {
             caller: invoke.caller.clone(),
             trigger: invoke.trigger,
             depth: standing.depth,
+            trigger_depth: invoke.cause.depth,
+            socket: invoke.cause.socket.clone(),
+            job: invoke.cause.job.clone(),
             deadline: standing.deadline(self.clock.instant(), found.live.version.manifest.timeout),
         };
         let call = Call { context, http: invoke.http.clone(), input: invoke.input.clone(), observed };
@@ -262,7 +309,7 @@ fn worth_retrying(error: &Error) -> bool {
 }
 
 /// The record of a call that is running. Dropped before `finish`, it records that the client went away.
-struct Pending<'a> {
+pub(crate) struct Pending<'a> {
     platform: &'a Platform,
     invoke: &'a Invoke,
     live: &'a Live,
@@ -272,12 +319,12 @@ struct Pending<'a> {
     usage: Usage,
     logs: Vec<LogLine>,
     /// What the attempt that runs now has used and logged so far.
-    observed: Observed,
+    pub(crate) observed: Observed,
     finished: bool,
 }
 
 impl<'a> Pending<'a> {
-    fn new(platform: &'a Platform, invoke: &'a Invoke, live: &'a Live, started: Instant) -> Self {
+    pub(crate) fn new(platform: &'a Platform, invoke: &'a Invoke, live: &'a Live, started: Instant) -> Self {
         Self {
             platform,
             invoke,
@@ -312,12 +359,19 @@ impl<'a> Pending<'a> {
         }
     }
 
+    /// The failure of a call that was dropped where it was.
+    pub(crate) fn cut(&mut self, error: Error) -> Failed {
+        let ended = self.observed.take();
+        self.used(&ended.usage);
+        Failed { error, ended, cause: None }
+    }
+
     fn used(&mut self, usage: &Usage) {
         self.usage.cpu += usage.cpu;
         self.usage.memory_peak_bytes = self.usage.memory_peak_bytes.max(usage.memory_peak_bytes);
     }
 
-    async fn finish(mut self, ended: Result<Reply, Failed>) -> Result<Success, Error> {
+    pub(crate) async fn finish(mut self, ended: Result<Reply, Failed>) -> Result<Success, Error> {
         let (result, logs) = match ended {
             Ok(Reply { head, body, ended }) => (Ok(Success { head, body }), ended.logs),
             Err(Failed { error, ended, cause }) => {
@@ -374,8 +428,11 @@ impl Drop for Pending<'_> {
             let Ended { usage, logs } = self.observed.take();
             self.used(&usage);
             self.logs.extend(logs);
-            let gone =
-                Error::new(ErrorCode::FunctionExecutionFailed, "the client went away before the function finished");
+            let why = match self.invoke.trigger {
+                TriggerKind::Job | TriggerKind::Timer => "the job was cancelled before the function finished",
+                _ => "the client went away before the function finished",
+            };
+            let gone = Error::new(ErrorCode::FunctionExecutionFailed, why);
             let record = self.record(Some(&gone), 0);
             self.platform.writer.write_now(record);
         }

@@ -6,8 +6,10 @@
 mod api;
 mod audit;
 mod authorise;
+mod bus;
 mod data;
 mod deploy;
+mod ephemeral;
 mod functions;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -15,15 +17,22 @@ mod housekeeping;
 mod idempotency;
 mod identity;
 mod invoke;
+mod jobs;
+mod lease;
 mod logs;
 mod metrics;
 mod permits;
+mod presence;
+mod push;
 mod rates;
 mod registry;
+mod schedule;
 mod seal;
 mod secrets;
 mod services;
+mod sockets;
 mod storage;
+mod triggers;
 mod writer;
 
 use std::sync::Arc;
@@ -32,33 +41,55 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use domain::{Caller, Namespace, Timestamp};
-use ports::{BoxError, Caches, Clock, Databases, Egress, Engine, Keys, Records, Registry, Storage};
+use ports::{
+    BoxError, Caches, Clock, Databases, Egress, Engine, Keys, PubSub, PushProviders, Records, Registry, Storage,
+};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
+use ephemeral::EphemeralStates;
 use identity::Identity;
+use jobs::RunningJobs;
 use metrics::Metrics;
 use permits::Permits;
+use presence::Presence;
+use push::Pushes;
 use rates::Rates;
 use registry::{Functions, PlacesOf};
+use schedule::Watched;
 use secrets::Vault;
 use services::ServiceFactory;
+use sockets::{LiveSockets, SocketPlaces};
 use storage::Shelves;
+use triggers::Triggers;
 use writer::RecordWriter;
 
 pub use api::{
-    Config, Deploy, Deployed, FunctionView, Invoke, Logs, LogsQuery, NodeLimits, OpenError, Outcome, Success,
+    Cause, Config, Deploy, Deployed, FunctionView, Invoke, Logs, LogsQuery, NodeLimits, OpenError, Outcome, Success,
 };
 pub use audit::AuditRequest;
+pub use bus::EachPublished;
 pub use identity::{
     AccessToken, Chain, Challenge, ChallengeRequest, CreatedKey, InvalidToken, InvalidWallet, KeyView, NamespaceView,
     NewKey, Proof, PublicKey, Purpose, Refreshed, RegisteredApp, SignedIn, TokenFacts, Wallet, WalletKey,
 };
+pub use jobs::{
+    JOB_AGE_MAX, JOB_AHEAD_MAX, JOB_RESULT_BYTES_MAX, JOB_RESULTS_BYTES_MAX, JOBS_ENDED_MAX, JOBS_WAITING_MAX,
+    JobCounts, NewJob,
+};
 pub use metrics::{DURATION_BOUNDS_SECONDS, MetricsSnapshot};
 pub use ports::Retention;
+pub use presence::{Member, PresenceGuard};
+pub use push::{DeviceView, INBOX_DEFAULT, INBOX_MAX, NewDevice, PushFieldView, PushSettingsView};
 pub use rates::RateLeft;
+pub use schedule::schedule_hints;
 pub use secrets::{Rotation, SecretView};
+pub use sockets::{
+    AdmittedSocket, Attached, Conversation, Delivery, Farewell, NewSocket, SocketEnd, SocketFrame, SocketRules,
+    SocketView,
+};
 pub use storage::{ContentUpload, Swept};
+pub use triggers::{DeliveryCounts, Fired, TRIGGER_LIMITS, TriggerLimits};
 
 /// The implementations that a platform stands on.
 pub struct Ports {
@@ -69,7 +100,9 @@ pub struct Ports {
     pub content: Arc<dyn Storage>,
     pub databases: Arc<dyn Databases>,
     pub caches: Arc<dyn Caches>,
+    pub pubsub: Arc<dyn PubSub>,
     pub egress: Arc<dyn Egress>,
+    pub push: Arc<dyn PushProviders>,
     pub keys: Arc<dyn Keys>,
     pub engine: Arc<dyn Engine>,
     pub clock: Arc<dyn Clock>,
@@ -85,7 +118,13 @@ pub struct Platform {
     contents: Arc<Shelves>,
     databases: Arc<dyn Databases>,
     caches: Arc<dyn Caches>,
+    pubsub: Arc<dyn PubSub>,
+    ephemeral: Arc<EphemeralStates>,
+    presence: Presence,
+    sockets: LiveSockets,
+    socket_places: Arc<SocketPlaces>,
     egress: Arc<dyn Egress>,
+    pushes: Pushes,
     engine: Arc<dyn Engine>,
     clock: Arc<dyn Clock>,
     /// The control plane as calls read it; replaced as a whole by whoever holds `management`.
@@ -97,6 +136,9 @@ pub struct Platform {
     rates: Rates,
     nobody: Arc<Caller>,
     permits: Permits,
+    triggers: Arc<Triggers>,
+    watched: Watched,
+    jobs: RunningJobs,
     writer: RecordWriter,
     metrics: Arc<Metrics>,
     draining: AtomicBool,
@@ -112,16 +154,20 @@ impl Platform {
     ///
     /// Must be called inside a tokio runtime that outlives the platform.
     pub async fn open(config: Config, ports: Ports) -> Result<Arc<Self>, OpenError> {
-        let Ports { registry, records, storage, content, databases, caches, egress, keys, engine, clock } = ports;
+        let Ports { registry, records, storage, content, databases, caches, pubsub, egress, push, keys, engine, clock } =
+            ports;
         let stored = registry.load_functions().await.map_err(cannot_read("registry"))?;
         registry.release_unfinished().await.map_err(cannot_read("registry"))?;
         // First: it notices a wrong master key, and nothing must be changed then.
         let vault = Arc::new(Vault::load(&*keys, &*registry).await?);
         let identity = Arc::new(Identity::load(&*keys, &*registry, &*clock, &config).await?);
+        let pushes = Pushes::open(push, config.push.clone())?;
+        let triggers = Triggers::load(registry.clone(), clock.clone(), &config).await?;
         let metrics = Arc::new(Metrics::default());
         let writer = RecordWriter::start(records.clone(), clock.clone(), metrics.clone());
         let platform = Arc::new_cyclic(|weak| Self {
             permits: Permits::new(&config.limits),
+            socket_places: SocketPlaces::new(&config.limits),
             functions: ArcSwap::from_pointee(Functions::of(
                 stored,
                 places_of(&config, &identity),
@@ -129,6 +175,7 @@ impl Platform {
                     databases: databases.clone(),
                     caches: caches.clone(),
                     vault: vault.clone(),
+                    identity: identity.clone(),
                     platform: weak.clone(),
                 },
             )),
@@ -147,11 +194,19 @@ impl Platform {
             content,
             databases,
             caches,
+            pubsub,
+            ephemeral: Arc::default(),
+            presence: Presence::default(),
+            sockets: LiveSockets::default(),
             egress,
+            pushes,
             engine,
             clock,
             identity,
             vault,
+            triggers,
+            watched: Watched::default(),
+            jobs: RunningJobs::default(),
             writer,
             metrics,
         });
@@ -161,7 +216,15 @@ impl Platform {
         platform.finish_endings().await;
         platform.contents.note_orphans();
         platform.tidy_orphans().await;
+        platform.registry.release_jobs().await.map_err(cannot_read("jobs"))?;
+        platform.start_triggers().await;
+        let schedules = schedule::run(Arc::downgrade(&platform));
+        platform.tasks.lock().expect("no holder panics").spawn(schedules);
         housekeeping::start(&platform);
+        let expiry = ephemeral::expire(Arc::downgrade(&platform));
+        platform.tasks.lock().expect("no holder panics").spawn(expiry);
+        let receipts = push::watch_receipts(Arc::downgrade(&platform));
+        platform.tasks.lock().expect("no holder panics").spawn(receipts);
         Ok(platform)
     }
 
@@ -180,7 +243,15 @@ impl Platform {
     /// What was counted since the start.
     pub fn metrics(&self) -> MetricsSnapshot {
         let functions = self.functions.load();
-        self.metrics.snapshot(functions.count(), &self.permits)
+        MetricsSnapshot {
+            deliveries: self.triggers.counts(),
+            slots_fired: self.watched.fired(),
+            slots_left_out: self.watched.left_out(),
+            jobs: self.jobs.counts(),
+            sockets: self.sockets.count() as u64,
+            socket_instances: self.socket_places.count() as u64,
+            ..self.metrics.snapshot(functions.count(), &self.permits, self.pubsub.counts())
+        }
     }
 
     /// May a load balancer send calls here? The error says why not.
@@ -194,12 +265,25 @@ impl Platform {
         }
     }
 
+    /// Does something that nobody waits for. A clean stop does; once it has begun, nothing more is taken on.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Ok(under_way) = self.under_way.clone().try_read_owned() {
+            tokio::spawn(async move {
+                work.await;
+                drop(under_way);
+            });
+        }
+    }
+
     /// Takes no new calls, waits up to `limit` for those that run, then writes every record.
     ///
     /// True when all calls finished in time.
     pub async fn close(&self, limit: Duration) -> bool {
         self.draining.store(true, Ordering::SeqCst);
+        // Whoever listens would do so for ever.
+        self.pubsub.shut_down().await;
         let idle = tokio::time::timeout(limit, self.under_way.write()).await.is_ok();
+        self.triggers.close().await;
         self.writer.close().await;
         self.tasks.lock().expect("no holder panics").abort_all();
         idle

@@ -8,7 +8,8 @@ use crate::{Platform, internal};
 impl Platform {
     /// The records of a function. Every call that was answered before this one is asked for is among them.
     pub async fn logs(&self, caller: &Caller, query: LogsQuery) -> Result<Logs, Error> {
-        self.manage(caller, Scope::Deploy, &query.namespace)?;
+        let lease = self.manage(caller, Scope::Deploy, &query.namespace)?;
+        let _held = lease.hold()?;
         self.find(&query.namespace, &query.function)?;
         self.writer.flush().await;
         let (namespace, since) = (query.namespace.clone(), query.since);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::Status;
+use ports::PubSubCounts;
 
 use crate::permits::Permits;
 
@@ -43,6 +44,16 @@ pub struct MetricsSnapshot {
     pub records_lost: u64,
     pub records_pending: u64,
     pub functions: u64,
+    /// Triggers, and the calls that are owed because of them.
+    pub deliveries: crate::triggers::DeliveryCounts,
+    /// Slots of schedules that became calls, and those that the overlap policy or a disabled function left out.
+    pub slots_fired: u64,
+    pub slots_left_out: u64,
+    pub jobs: crate::jobs::JobCounts,
+    /// Live WebSockets of functions, and how many of them have an instance.
+    pub sockets: u64,
+    pub socket_instances: u64,
+    pub pubsub: PubSubCounts,
 }
 
 impl Metrics {
@@ -86,7 +97,7 @@ impl Metrics {
         self.log_failing.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn snapshot(&self, functions: usize, permits: &Permits) -> MetricsSnapshot {
+    pub(crate) fn snapshot(&self, functions: usize, permits: &Permits, pubsub: PubSubCounts) -> MetricsSnapshot {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         MetricsSnapshot {
             calls_success: read(&self.success),
@@ -101,6 +112,13 @@ impl Metrics {
             records_lost: read(&self.records_lost),
             records_pending: read(&self.records_pending),
             functions: functions as u64,
+            deliveries: crate::triggers::DeliveryCounts::default(),
+            slots_fired: 0,
+            slots_left_out: 0,
+            jobs: crate::jobs::JobCounts::default(),
+            sockets: 0,
+            socket_instances: 0,
+            pubsub,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::{Error, ErrorCode};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::api::NodeLimits;
 
@@ -34,6 +34,8 @@ pub(crate) enum Patience {
     Queue,
     /// Its parent waits: parents that wait for their children's places would wait for ever.
     FailAtOnce,
+    /// The platform owes it, and has counted it against the places that its namespace has for such calls: it waits for its function.
+    Owed,
 }
 
 /// The places of the node.
@@ -48,7 +50,8 @@ pub(crate) struct Permits {
 /// A place of each kind, returned when dropped.
 pub(crate) struct Permit {
     _function: OwnedSemaphorePermit,
-    _namespace: OwnedSemaphorePermit,
+    /// `None` for a call that is owed: those of a namespace must not keep its callers waiting.
+    _namespace: Option<OwnedSemaphorePermit>,
     _node: OwnedSemaphorePermit,
 }
 
@@ -103,12 +106,17 @@ impl Permits {
     ) -> Result<Permit, Error> {
         // From narrow to wide: whoever waits for its own function holds no place that others could use.
         let (function, namespace, node) = (&slots.places, &tenant.places, &self.node);
+        if patience == Patience::Owed {
+            let permit = async { Ok((function.clone().acquire_owned().await?, node.clone().acquire_owned().await?)) };
+            let (_function, _node) = self.within_patience(permit).await?;
+            return Ok(Permit { _function, _namespace: None, _node });
+        }
         if let (Ok(_function), Ok(_namespace), Ok(_node)) = (
             function.clone().try_acquire_owned(),
             namespace.clone().try_acquire_owned(),
             node.clone().try_acquire_owned(),
         ) {
-            return Ok(Permit { _function, _namespace, _node });
+            return Ok(Permit { _function, _namespace: Some(_namespace), _node });
         }
         if patience == Patience::FailAtOnce {
             return Err(busy("no place is free for a nested call", Duration::from_secs(1)));
@@ -121,13 +129,17 @@ impl Permits {
             return Err(busy("too many calls are waiting", Duration::from_secs(1)));
         };
         let all = async {
-            Ok::<_, tokio::sync::AcquireError>(Permit {
+            Ok(Permit {
                 _function: slots.places.clone().acquire_owned().await?,
-                _namespace: tenant.places.clone().acquire_owned().await?,
+                _namespace: Some(tenant.places.clone().acquire_owned().await?),
                 _node: self.node.clone().acquire_owned().await?,
             })
         };
-        match tokio::time::timeout(self.queue_wait, all).await {
+        self.within_patience(all).await
+    }
+
+    async fn within_patience<T>(&self, places: impl Future<Output = Result<T, AcquireError>>) -> Result<T, Error> {
+        match tokio::time::timeout(self.queue_wait, places).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_closed)) => Err(Error::new(ErrorCode::ServiceUnavailable, "the server is shutting down")),
             Err(_elapsed) => Err(busy("the function was busy for too long", self.queue_wait)),

@@ -40,6 +40,19 @@ impl Platform {
         }
     }
 
+    /// Counts a call of a function towards the limit of the function's namespace, for a caller whose home is elsewhere, or who
+    /// has none: [`Self::count_request`] counts at home alone.
+    pub fn count_call_from_elsewhere(&self, caller: &Caller, called: &Namespace) -> Result<Option<RateLeft>, Error> {
+        if caller.namespace.as_ref() == Some(called) || caller.credential == Credential::Platform {
+            return Ok(None);
+        }
+        let limit = self.settings_of(called).requests_per_minute.and_then(Rate::of_half_a_minute);
+        let Some(rate) = limit else { return Ok(None) };
+        let taken = self.rates.namespaces.take(called, rate, self.clock.instant());
+        let too_many = |full| refused(&full, &format!("the functions of `{called}` take {} a minute", rate.limit()));
+        taken.map(Some).map_err(too_many)
+    }
+
     fn count_within(
         &self,
         settings: &NamespaceSettings,

@@ -7,6 +7,7 @@ use domain::{Cid, FunctionName, FunctionState, FunctionVersion, Namespace, Times
 use ports::{Services, StoredFunction};
 
 use crate::api::FunctionView;
+use crate::lease::Lease;
 use crate::permits::{FunctionSlots, Tenant};
 use crate::services::ServiceFactory;
 
@@ -39,12 +40,14 @@ pub(crate) struct Function {
 pub(crate) struct Live {
     pub(crate) version: Arc<FunctionVersion>,
     pub(crate) services: Arc<Services>,
+    /// That of its namespace.
+    pub(crate) lease: Arc<Lease>,
 }
 
 impl Live {
     fn of(version: FunctionVersion, factory: &ServiceFactory) -> Arc<Self> {
-        let version = Arc::new(version);
-        Arc::new(Self { services: factory.services_of(version.clone()), version })
+        let (lease, version) = (factory.lease_of(&version), Arc::new(version));
+        Arc::new(Self { services: factory.services_of(version.clone(), &lease), version, lease })
     }
 }
 

@@ -43,23 +43,32 @@ impl Platform {
         name: &str,
         value: Bytes,
     ) -> Result<(), Error> {
-        self.manage(caller, Scope::Deploy, namespace)?;
+        let lease = self.manage(caller, Scope::Deploy, namespace)?;
         let (vault, registry, now) = (self.vault.clone(), self.registry.clone(), self.clock.now());
         let (namespace, name) = (namespace.clone(), name.to_owned());
-        to_its_end(async move { vault.set(&*registry, now, &namespace, &name, &value).await }).await
+        to_its_end(async move {
+            let _held = lease.hold()?;
+            vault.set(&*registry, now, &namespace, &name, &value).await
+        })
+        .await
     }
 
     /// The names of a namespace's secrets, sorted.
     pub fn list_secrets(&self, caller: &Caller, namespace: &Namespace) -> Result<Vec<SecretView>, Error> {
-        self.manage(caller, Scope::Deploy, namespace)?;
+        let lease = self.manage(caller, Scope::Deploy, namespace)?;
+        let _held = lease.hold()?;
         Ok(self.vault.list(namespace))
     }
 
     pub async fn delete_secret(&self, caller: &Caller, namespace: &Namespace, name: &str) -> Result<(), Error> {
-        self.manage(caller, Scope::Deploy, namespace)?;
+        let lease = self.manage(caller, Scope::Deploy, namespace)?;
         let (vault, registry) = (self.vault.clone(), self.registry.clone());
         let (namespace, name) = (namespace.clone(), name.to_owned());
-        to_its_end(async move { vault.delete(&*registry, &namespace, &name).await }).await
+        to_its_end(async move {
+            let _held = lease.hold()?;
+            vault.delete(&*registry, &namespace, &name).await
+        })
+        .await
     }
 
     /// Gives every namespace a new data key, seals every secret anew and every key with the first master key, while everything stays
@@ -72,7 +81,7 @@ impl Platform {
 }
 
 /// Runs a change that must not stop between the registry and the memory that follows it, also when the client goes away.
-async fn to_its_end<T: Send + 'static>(
+pub(crate) async fn to_its_end<T: Send + 'static>(
     change: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     tokio::spawn(change).await.unwrap_or_else(|cause| Err(internal("change secrets", cause)))

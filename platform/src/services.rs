@@ -11,6 +11,8 @@ use ports::{
 };
 
 use crate::Platform;
+use crate::identity::Identity;
+use crate::lease::Lease;
 use crate::secrets::NamespaceSecrets;
 use crate::storage::NamespaceStorage;
 
@@ -20,39 +22,53 @@ pub(crate) struct ServiceFactory {
     pub(crate) databases: Arc<dyn Databases>,
     pub(crate) caches: Arc<dyn Caches>,
     pub(crate) vault: Arc<crate::secrets::Vault>,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) platform: Weak<Platform>,
 }
 
 impl ServiceFactory {
-    pub(crate) fn services_of(&self, version: Arc<FunctionVersion>) -> Arc<Services> {
-        let namespace = &version.namespace;
-        let house = Arc::new(House { platform: self.platform.clone(), version: version.clone() });
-        let secrets: Arc<dyn Secrets> = Arc::new(NamespaceSecrets::new(self.vault.clone(), namespace.clone()));
-        let storage: Arc<dyn OwnedStorage> = Arc::new(NamespaceStorage::new(self.platform.clone(), namespace.clone()));
+    /// The lease of the namespace in which a version is made. It lives: whoever makes versions holds the management lock.
+    pub(crate) fn lease_of(&self, version: &FunctionVersion) -> Arc<Lease> {
+        self.identity.lease_of(&version.namespace)
+    }
+
+    /// Everything here ends with `lease`: nothing of it ever reaches a later namespace of the same name.
+    pub(crate) fn services_of(&self, version: Arc<FunctionVersion>, lease: &Arc<Lease>) -> Arc<Services> {
+        let (namespace, lease) = (&version.namespace, lease.clone());
+        let secrets = NamespaceSecrets::new(self.vault.clone(), namespace.clone(), lease.clone());
+        let storage = NamespaceStorage::new(self.platform.clone(), namespace.clone(), lease.clone());
+        let (secrets, storage): (Arc<dyn Secrets>, Arc<dyn OwnedStorage>) = (Arc::new(secrets), Arc::new(storage));
+        let house = Arc::new(House { platform: self.platform.clone(), version: version.clone(), lease });
         Arc::new(Services {
             database: self.databases.of(namespace),
             cache: self.caches.of(namespace),
             storage,
             secrets,
             fetcher: house.clone(),
-            invoker: house,
+            invoker: house.clone(),
+            bus: house.clone(),
+            sockets: house.clone(),
+            ephemeral: house.clone(),
+            jobs: house.clone(),
+            notifier: house.clone(),
             version,
         })
     }
 }
 
 /// The platform, as the calls of one version reach it.
-struct House {
+pub(crate) struct House {
     platform: Weak<Platform>,
-    version: Arc<FunctionVersion>,
+    pub(crate) version: Arc<FunctionVersion>,
+    pub(crate) lease: Arc<Lease>,
 }
 
 impl House {
-    fn namespace(&self) -> &Namespace {
+    pub(crate) fn namespace(&self) -> &Namespace {
         &self.version.namespace
     }
 
-    fn platform(&self) -> Result<Arc<Platform>, Error> {
+    pub(crate) fn platform(&self) -> Result<Arc<Platform>, Error> {
         let gone = || Error::new(ErrorCode::ServiceUnavailable, "the server is shutting down");
         self.platform.upgrade().ok_or_else(gone)
     }
@@ -61,11 +77,14 @@ impl House {
 #[async_trait]
 impl Fetcher for House {
     async fn fetch(&self, call: &CallContext, request: FetchRequest) -> Result<FetchReply, EgressError> {
-        let platform = self.platform().map_err(|gone| EgressError::Failed(gone.message))?;
+        let gone = |gone: Error| EgressError::Failed(gone.message);
+        let platform = self.platform().map_err(gone)?;
+        let _held = self.lease.hold().map_err(gone)?;
         let settings = platform.settings_of(self.namespace());
         let policies = [self.version.manifest.egress.as_ref(), settings.egress.as_ref()];
         let policies: Vec<_> = policies.into_iter().flatten().collect();
-        platform.egress.fetch(self.namespace(), &policies, request, call.deadline).await
+        let fetched = platform.egress.fetch(self.namespace(), &policies, request, call.deadline);
+        self.lease.unless_ended(fetched).await.map_err(gone)?
     }
 }
 
@@ -73,11 +92,13 @@ impl Fetcher for House {
 impl Invoker for House {
     async fn invoke(&self, call: &CallContext, function: &FunctionRef, input: Bytes) -> Result<Bytes, Error> {
         let platform = self.platform()?;
+        let _held = self.lease.hold()?;
         // Boxed: a call that calls is a future inside itself.
         Box::pin(platform.invoke_nested(call, self.namespace(), function, input)).await
     }
 
     async fn invoke_async(&self, call: &CallContext, function: &FunctionRef, input: Bytes) -> Result<RequestId, Error> {
+        let _held = self.lease.hold()?;
         self.platform()?.invoke_detached(call, self.namespace(), function, input)
     }
 }

@@ -33,8 +33,8 @@ const NAME_BYTES_MAX: usize = 255;
 impl Platform {
     /// Begins an upload into a namespace.
     pub async fn upload(&self, caller: &Caller, namespace: &Namespace) -> Result<ContentUpload<'_>, Error> {
-        self.manage(caller, Scope::Data, namespace)?;
-        ContentUpload::begin(self, namespace).await
+        let lease = self.manage(caller, Scope::Data, namespace)?;
+        ContentUpload::begin(self, namespace, lease).await
     }
 
     /// Opens content that the namespace owns.
@@ -44,14 +44,16 @@ impl Platform {
         namespace: &Namespace,
         cid: &Cid,
     ) -> Result<(ContentInfo, Box<dyn Content>), Error> {
-        self.manage(caller, Scope::Data, namespace)?;
+        let lease = self.manage(caller, Scope::Data, namespace)?;
+        let _held = lease.hold()?;
         let info = self.content_of(namespace, cid).await?;
         let opened = self.content.open(cid).await.map_err(|error| not_read(cid, error))?;
         Ok((info, opened))
     }
 
     pub async fn content(&self, caller: &Caller, namespace: &Namespace, cid: &Cid) -> Result<ContentInfo, Error> {
-        self.manage(caller, Scope::Data, namespace)?;
+        let lease = self.manage(caller, Scope::Data, namespace)?;
+        let _held = lease.hold()?;
         self.content_of(namespace, cid).await
     }
 
@@ -63,7 +65,8 @@ impl Platform {
         after: Option<&Cid>,
         limit: usize,
     ) -> Result<Vec<ContentInfo>, Error> {
-        self.manage(caller, Scope::Data, namespace)?;
+        let lease = self.manage(caller, Scope::Data, namespace)?;
+        let _held = lease.hold()?;
         let listed = self.registry.list_contents(namespace, after, limit.min(LISTED_MAX)).await;
         listed.map_err(|cause| internal("list contents", cause))
     }
@@ -77,7 +80,8 @@ impl Platform {
         pinned: bool,
         name: Option<&str>,
     ) -> Result<ContentInfo, Error> {
-        self.manage(caller, Scope::Data, namespace)?;
+        let lease = self.manage(caller, Scope::Data, namespace)?;
+        let _held = lease.hold()?;
         name.map_or(Ok(()), check_name)?;
         match self.registry.pin_content(namespace, cid, pinned, name).await {
             Err(RegistryError::NotFound) => Err(unknown_content(cid)),
@@ -88,7 +92,8 @@ impl Platform {
 
     /// Removes what the namespace has unpinned, now.
     pub async fn sweep_contents(&self, caller: &Caller, namespace: &Namespace) -> Result<Swept, Error> {
-        self.manage(caller, Scope::Data, namespace)?;
+        let lease = self.manage(caller, Scope::Data, namespace)?;
+        let _held = lease.hold()?;
         // Later than anything that a clock set back since may have written.
         let everything = self.clock.now().checked_add(UNPINNED_LIFETIME).unwrap_or(Timestamp::MAX);
         let disowned = self.registry.disown_unpinned(Some(namespace), everything).await;
@@ -103,7 +108,8 @@ impl Platform {
 
     /// The bytes that the namespace owns, and its quota.
     pub async fn storage_usage(&self, caller: &Caller, namespace: &Namespace) -> Result<(u64, Option<u64>), Error> {
-        self.manage(caller, Scope::Data, namespace)?;
+        let lease = self.manage(caller, Scope::Data, namespace)?;
+        let _held = lease.hold()?;
         let used = self.registry.owned_bytes(namespace).await;
         let used = used.map_err(|cause| internal("count content", cause))?;
         Ok((used, self.settings_of(namespace).storage_bytes_max))

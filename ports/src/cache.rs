@@ -34,6 +34,9 @@ pub enum CacheError {
     /// The counter would leave 64 bits; it is unchanged.
     #[error("the counter would overflow")]
     Overflow,
+    /// Its namespace was deleted; nothing will ever come of it.
+    #[error("the cache was removed with its namespace")]
+    Removed,
     #[error("the cache is unavailable")]
     Unavailable(#[source] BoxError),
 }
@@ -44,6 +47,7 @@ impl CacheError {
         let code = match self {
             Self::TooLarge { .. } => ErrorCode::PayloadTooLarge,
             Self::NotANumber | Self::Overflow => ErrorCode::Conflict,
+            Self::Removed => ErrorCode::NotFound,
             Self::Unavailable(_) => ErrorCode::ServiceUnavailable,
         };
         Error::new(code, self.to_string())
@@ -153,10 +157,11 @@ pub trait Cache: Send + Sync {
 /// The caches of a node.
 #[async_trait]
 pub trait Caches: Send + Sync {
-    /// The cache of `namespace`.
+    /// The cache of `namespace`, until it is removed.
     fn of(&self, namespace: &Namespace) -> Arc<dyn Cache>;
 
-    /// Deletes everything that `namespace` has cached.
+    /// Deletes everything that `namespace` has cached. What [`Caches::of`] gave before answers [`CacheError::Removed`] from now
+    /// on: a later namespace of that name gets a cache of its own.
     async fn remove(&self, namespace: &Namespace) -> Result<(), CacheError>;
 
     /// Is the cache there? The error says why not.

@@ -1,7 +1,9 @@
 //! SQL, one database a namespace.
 //!
 //! A [`Database`] is already that of one namespace, by opening: nothing here knows tenants. What is acknowledged is on disk.
-//! Implementation: `backends::database`. All pass [`crate::conformance::database`].
+//! Implementation: `backends::database`. All pass [`crate::conformance::database`]. What changed in it is told by [`Changes`].
+
+mod changes;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,6 +11,9 @@ use std::time::Instant;
 use async_trait::async_trait;
 use domain::{Error, ErrorCode, Namespace, SqlChanged, SqlRows, SqlStatement, Timestamp};
 
+pub use self::changes::{
+    CHANGE_ROW_BYTES_MAX, CHANGES_KEPT_MAX, Change, ChangeListener, Changes, RowOperation, TableWatch, WATCHES_MAX,
+};
 use crate::{BoxError, Content};
 
 /// Why SQL was not carried out; nothing of the failed statement has happened.
@@ -32,6 +37,9 @@ pub enum SqlError {
     Busy,
     #[error("the database is full: its limit is {limit} bytes")]
     Full { limit: u64 },
+    /// Its namespace was deleted; nothing will ever come of it.
+    #[error("the database was removed with its namespace")]
+    Removed,
     #[error("the database is damaged")]
     Corrupt(#[source] BoxError),
     #[error("the database is unavailable")]
@@ -47,7 +55,7 @@ impl SqlError {
             Self::Constraint(_) => "CONSTRAINT_VIOLATION",
             Self::TooLarge { .. } => "PAYLOAD_TOO_LARGE",
             Self::Deadline => "DEADLINE_EXCEEDED",
-            Self::Busy | Self::Unavailable(_) => "UNAVAILABLE",
+            Self::Busy | Self::Removed | Self::Unavailable(_) => "UNAVAILABLE",
             Self::Full { .. } => "STORAGE_QUOTA_EXCEEDED",
             Self::Corrupt(_) => "CORRUPT",
         }
@@ -63,6 +71,7 @@ impl SqlError {
             Self::Deadline => ErrorCode::Timeout,
             Self::Busy | Self::Unavailable(_) => ErrorCode::ServiceUnavailable,
             Self::Full { .. } => ErrorCode::StorageQuotaExceeded,
+            Self::Removed => ErrorCode::NotFound,
             Self::Corrupt(_) => ErrorCode::Corrupt,
         };
         Error::new(code, self.to_string())
@@ -77,12 +86,14 @@ pub struct SqlBounds {
     pub rows_max: usize,
     /// Bytes of all results together, as values.
     pub bytes_max: usize,
+    /// How deep the call that asks stands below what triggered it: [`Change::depth`] of what it changes.
+    pub depth: u8,
 }
 
 impl SqlBounds {
     /// The bounds of the reference: 10,000 rows a result and 32 MiB (`orama.md` 2.4).
     pub fn until(deadline: Instant) -> Self {
-        Self { deadline, rows_max: 10_000, bytes_max: 32 << 20 }
+        Self { deadline, rows_max: 10_000, bytes_max: 32 << 20, depth: 0 }
     }
 }
 
@@ -172,6 +183,14 @@ pub trait Database: Send + Sync {
     async fn transaction(&self, steps: Vec<SqlStep>, bounds: SqlBounds)
     -> Result<Vec<SqlStepResult>, TransactionError>;
 
+    /// The same, and takes the next number of the namespace's messages in the same transaction: from 1, with no gap and none twice
+    /// until the database is removed. There may be no steps.
+    async fn transaction_with_sequence(
+        &self,
+        steps: Vec<SqlStep>,
+        bounds: SqlBounds,
+    ) -> Result<(Vec<SqlStepResult>, i64), TransactionError>;
+
     /// Runs queries on one and the same state of the database. Statements that write are refused.
     async fn query_batch(
         &self,
@@ -209,12 +228,20 @@ pub trait Database: Send + Sync {
 /// The databases of a node.
 #[async_trait]
 pub trait Databases: Send + Sync {
-    /// The database of `namespace`; it is made at its first use.
+    /// The database of `namespace`, until it is removed; it is made at its first use.
     fn of(&self, namespace: &Namespace) -> Arc<dyn Database>;
+
+    /// What changes in the database of `namespace`, until it is removed.
+    fn changes(&self, namespace: &Namespace) -> Arc<dyn Changes>;
+
+    /// Tells `listener` from now on whenever there may be new changes, instead of the one before. Changes from before a restart
+    /// are not told: whoever listens looks once at every namespace that is watched.
+    fn on_change(&self, listener: ChangeListener);
 
     /// The largest size that the database of `namespace` may grow to, in bytes; `None` means no limit but the disk.
     fn set_limit(&self, namespace: &Namespace, bytes_max: Option<u64>);
 
-    /// Deletes the database of `namespace` with everything in it; one that is not there is no error.
+    /// Deletes the database of `namespace` with everything in it; one that is not there is no error. What [`Databases::of`] gave
+    /// before answers [`SqlError::Removed`] from now on: a later namespace of that name gets a database of its own.
     async fn remove(&self, namespace: &Namespace) -> Result<(), SqlError>;
 }

@@ -85,6 +85,45 @@ pub struct Failed {
     pub cause: Option<BoxError>,
 }
 
+/// What a socket's instance is told when it begins.
+#[derive(Debug, Clone)]
+pub struct SocketOpening {
+    /// The first argument of `ws_open`: a JSON object.
+    pub info: Bytes,
+    /// For what starts the instance, `ws_open` and everything that they ask.
+    pub context: CallContext,
+    pub observed: Observed,
+}
+
+/// One thing that a socket's instance is asked to do.
+#[derive(Debug, Clone)]
+pub struct SocketCall {
+    pub context: CallContext,
+    /// The frame, or why the socket closes.
+    pub data: Bytes,
+    pub observed: Observed,
+}
+
+/// Does the socket go on?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    Continue,
+    /// The function asked to close.
+    Close,
+}
+
+/// An instance that lives as long as its WebSocket. One thing at a time: the caller holds it mutably.
+///
+/// A failure ends the instance: nothing may be asked of it any more. Dropping it ends the guest.
+#[async_trait]
+pub trait Session: Send {
+    /// Hands over a frame; the deadline is that of the context.
+    async fn frame(&mut self, call: SocketCall) -> Result<(Flow, Ended), Failed>;
+
+    /// Says goodbye: the socket is closed already.
+    async fn close(&mut self, call: SocketCall) -> Result<Ended, Failed>;
+}
+
 /// Runs the code of function versions.
 #[async_trait]
 pub trait Engine: Send + Sync {
@@ -95,6 +134,19 @@ pub trait Engine: Send + Sync {
     ///
     /// Dropping the future ends the guest.
     async fn invoke(&self, call: Call, services: Arc<Services>) -> Result<Reply, Failed>;
+
+    /// Starts an instance for a WebSocket and calls its `ws_open`. [`Flow::Close`] says that the function refused the socket.
+    ///
+    /// An engine that keeps no instances has none.
+    async fn open_socket(
+        &self,
+        _opening: SocketOpening,
+        _services: Arc<Services>,
+    ) -> Result<(Box<dyn Session>, Flow, Ended), Failed> {
+        let error =
+            Error::new(domain::ErrorCode::FunctionExecutionFailed, "this engine keeps no instance for a socket");
+        Err(Failed { error, ended: Ended::default(), cause: None })
+    }
 
     /// Drops everything derived from `code`; calls that are running finish.
     async fn forget(&self, code: &Cid);

@@ -13,6 +13,8 @@ mod egress;
 mod engine;
 mod keys;
 pub mod memory;
+mod pubsub;
+mod push;
 mod records;
 mod registry;
 mod services;
@@ -24,19 +26,35 @@ pub use cache::{
 };
 pub use clock::{Clock, SystemClock};
 pub use database::{
-    AppliedMigration, Database, Databases, Migration, MigrationError, SchemaObject, ScriptError, SqlBounds, SqlError,
-    SqlStep, SqlStepResult, TransactionError,
+    AppliedMigration, CHANGE_ROW_BYTES_MAX, CHANGES_KEPT_MAX, Change, ChangeListener, Changes, Database, Databases,
+    Migration, MigrationError, RowOperation, SchemaObject, ScriptError, SqlBounds, SqlError, SqlStep, SqlStepResult,
+    TableWatch, TransactionError, WATCHES_MAX,
 };
 pub use egress::{Egress, EgressError, FetchReply, FetchRequest};
-pub use engine::{Call, Code, Ended, Engine, Failed, Observed, PrepareError, Prepared, Reply};
+pub use engine::{
+    Call, Code, Ended, Engine, Failed, Flow, Observed, PrepareError, Prepared, Reply, Session, SocketCall,
+    SocketOpening,
+};
 pub use keys::{KEY_BYTES, Keys, KeysError, MasterKey, NodeKey};
+pub use pubsub::{
+    MESSAGE_BYTES_MAX, Message, NewMessage, Origin, PubSub, PubSubCounts, PubSubError, SUBSCRIBER_BYTES_MAX,
+    SUBSCRIBER_MESSAGES_MAX, Since, Subscription, SubscriptionEnd, TopicView,
+};
+pub use push::{
+    DeviceOutcome, InvalidPushField, PushField, PushProvider, PushProviderMap, PushProviders, PushSettings,
+};
 pub use records::{Gap, Records, RecordsError, Retention, StoredRecord};
 pub use registry::{
-    App, Audit, Claim, Claimed, Contents, Functions, Identities, Namespaces, NewVersion, Owned, Owner, RefreshToken,
-    Registry, RegistryError, RevokedFamily, Rotated, SealedDataKey, SealedSecret, SealedSecrets, StoredFunction,
-    StoredKey, StoredNamespace, StoredOutcome, StoredSigningKey,
+    App, Asked, Audit, Begun, Cancelled, Claim, Claimed, Contents, Death, Deliveries, Delivery, DeliveryEnd, Functions,
+    Identities, InboxMessage, JobEnd, JobRows, JobsQuery, Lane, Namespaces, NewVersion, Owned, Owner, Push,
+    RefreshToken, Registry, RegistryError, RevokedFamily, Rotated, RowLimits, SealedDataKey, SealedSecret,
+    SealedSecrets, StoredDevice, StoredFunction, StoredKey, StoredNamespace, StoredOutcome, StoredSigningKey, Triggers,
 };
-pub use services::{CallContext, ContentInfo, Fetcher, Invoker, OwnedStorage, Secret, Secrets, Services};
+pub use services::{
+    Bus, CallContext, ContentInfo, DeviceResult, Ephemeral, EphemeralEntry, Fetcher, Invoker, JOB_INPUT_BYTES_MAX,
+    JobStatus, JobView, Jobs, NoHouse, Notified, Notifier, OwnedStorage, PUBLISH_BATCH_MAX, PUBLISHES_PER_CALL_MAX,
+    PUSH_MESSAGE_BYTES_MAX, PushResult, Secret, Secrets, Services, Sockets,
+};
 pub use storage::{Content, Storage, StorageError, Upload};
 
 /// The cause of an error, for the operator's log.

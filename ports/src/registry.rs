@@ -8,8 +8,11 @@ mod audit;
 mod contents;
 mod functions;
 mod identities;
+mod jobs;
 mod namespaces;
+mod push;
 mod secrets;
+mod triggers;
 
 use crate::BoxError;
 
@@ -17,8 +20,11 @@ pub use audit::Audit;
 pub use contents::{Contents, Owned};
 pub use functions::{Claim, Claimed, Functions, NewVersion, StoredFunction, StoredOutcome};
 pub use identities::{App, Identities, RefreshToken, RevokedFamily, Rotated, StoredKey, StoredSigningKey};
+pub use jobs::{Cancelled, JobEnd, JobRows, JobsQuery};
 pub use namespaces::{Namespaces, Owner, StoredNamespace};
+pub use push::{InboxMessage, Push, RowLimits, StoredDevice};
 pub use secrets::{SealedDataKey, SealedSecret, SealedSecrets};
+pub use triggers::{Asked, Begun, Death, Deliveries, Delivery, DeliveryEnd, Lane, Triggers};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
@@ -35,6 +41,12 @@ pub enum RegistryError {
 }
 
 /// The control plane as one store.
-pub trait Registry: Functions + Namespaces + Identities + SealedSecrets + Contents + Audit {}
+pub trait Registry:
+    Functions + Namespaces + Identities + SealedSecrets + Contents + Triggers + Deliveries + JobRows + Push + Audit
+{
+}
 
-impl<T: Functions + Namespaces + Identities + SealedSecrets + Contents + Audit> Registry for T {}
+impl<T: Functions + Namespaces + Identities + SealedSecrets + Contents + Triggers + Deliveries + JobRows + Push + Audit>
+    Registry for T
+{
+}

@@ -3,6 +3,8 @@
 //! The traits here are *house* ports: `platform` implements them, scoped to the namespace of a function version, and engines
 //! reach them through [`Services`]. That is how a function reaches the platform without `engines` knowing it.
 
+mod realtime;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +15,11 @@ use domain::{Caller, Cid, Error, FunctionRef, FunctionVersion, RequestId, Timest
 
 use crate::{Cache, Database, EgressError, FetchReply, FetchRequest};
 
+pub use realtime::{
+    Bus, DeviceResult, Ephemeral, EphemeralEntry, JOB_INPUT_BYTES_MAX, JobStatus, JobView, Jobs, NoHouse, Notified,
+    Notifier, PUBLISH_BATCH_MAX, PUBLISHES_PER_CALL_MAX, PUSH_MESSAGE_BYTES_MAX, PushResult, Sockets,
+};
+
 /// Everything a function version may use, already scoped to its namespace: built once per version, shared by its calls.
 pub struct Services {
     pub version: Arc<FunctionVersion>,
@@ -22,6 +29,11 @@ pub struct Services {
     pub secrets: Arc<dyn Secrets>,
     pub fetcher: Arc<dyn Fetcher>,
     pub invoker: Arc<dyn Invoker>,
+    pub bus: Arc<dyn Bus>,
+    pub sockets: Arc<dyn Sockets>,
+    pub ephemeral: Arc<dyn Ephemeral>,
+    pub jobs: Arc<dyn Jobs>,
+    pub notifier: Arc<dyn Notifier>,
 }
 
 impl fmt::Debug for Services {
@@ -38,6 +50,12 @@ pub struct CallContext {
     pub trigger: TriggerKind,
     /// How many calls stand above this one.
     pub depth: u8,
+    /// How deep the call stands below a message that began it: 1 for what a client's message triggered, 0 for what no message did.
+    pub trigger_depth: u8,
+    /// The WebSocket that the call came from.
+    pub socket: Option<Arc<str>>,
+    /// The job that the call carries out.
+    pub job: Option<Arc<str>>,
     pub deadline: Instant,
 }
 

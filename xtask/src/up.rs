@@ -1,5 +1,6 @@
 //! Starts Orama with the examples deployed, calls each, and says what to try next.
 
+mod events;
 mod webhook;
 
 use std::fs;
@@ -111,10 +112,18 @@ fn deploy_and_call_in(places: &Places, server: &Server, example: &Path, name: &s
     let sample = fs::read_to_string(example.join("sample.json")).context("read sample.json")?;
     println!("call     {}", sample.trim());
     let reply = output(client().args(["function", "invoke", name, "--data", "@sample.json"]));
-    println!("reply    {}", reply.with_context(|| format!("call `{name}`"))?);
+    println!("reply    {}", shortened(&reply.with_context(|| format!("call `{name}`"))?));
     let log = log_of(|| output(client().args(["function", "logs", name, "--limit", "1"])))?;
     println!("log      {}", log.replace('\n', "\n         "));
-    Ok(())
+    events::cause(name, &client)
+}
+
+/// The beginning of a long reply.
+fn shortened(reply: &str) -> String {
+    match reply.char_indices().nth(600) {
+        Some((end, _)) => format!("{} …", &reply[..end]),
+        None => reply.to_owned(),
+    }
 }
 
 /// The log of a call that has just ended.
@@ -143,7 +152,14 @@ Orama is running at {address}. Try in another terminal:
   orama function invoke word-count-rust --data '{{\"text\": \"to be or not to be\"}}'
   orama function logs word-count-rust -f
   curl -H \"Authorization: Bearer $(cat orama-data/admin.key)\" -d hello '{address}/v1/functions/http-echo-c/invoke?x=1'
+  orama pubsub subscribe chat:lobby
+  orama function triggers list
   orama function init my-function && cd my-function && orama function deploy
+
+Talk to yourself in two pages of a browser:
+
+  {address}/v1/invoke/default/chat-room?user=ada
+  {address}/v1/invoke/default/chat-room?user=grace
 
 Ctrl-C stops it; what was deployed stays in orama-data."
     )

@@ -84,10 +84,10 @@ impl Caches for LocalCaches {
     }
 
     async fn remove(&self, namespace: &Namespace) -> Result<(), CacheError> {
-        // Whoever still has the old cache goes on writing to it alone: a new namespace of that name gets a new one.
+        // Whoever still has the old cache has nothing: a later namespace of that name gets a new one.
         let removed = self.node.caches.lock().expect("no holder panics").remove(namespace);
         if let Some(cache) = removed {
-            cache.clear();
+            cache.remove();
         }
         Ok(())
     }

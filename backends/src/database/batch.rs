@@ -84,9 +84,8 @@ impl Batch<'_> {
                 }
             }
         }
-        match self.session.transaction_control("COMMIT") {
+        match self.session.commit() {
             Ok(()) => {
-                self.session.committed();
                 done.into_iter().for_each(Work::finish);
                 Attempt::Done { rest: group }
             }
@@ -160,9 +159,7 @@ impl Batch<'_> {
         }
         self.session.transaction_control("BEGIN IMMEDIATE")?;
         if piece.run(self.session, piece.deadline()) {
-            self.session.transaction_control("COMMIT")?;
-            self.session.committed();
-            return Ok(());
+            return self.session.commit();
         }
         self.session.roll_back();
         Ok(())

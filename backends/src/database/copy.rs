@@ -18,7 +18,7 @@ use rusqlite::{Connection, Row};
 
 use super::error::unavailable;
 use super::session::Session;
-use super::{guard, text};
+use super::{changes, guard, text};
 use crate::durable;
 
 /// A file that was made for one reader.
@@ -80,6 +80,7 @@ fn copy_pages(session: &Session, path: &Path) -> Result<(), CopyError> {
     Backup::new(session.ours(), &mut copy)?.run_to_completion(i32::MAX, Duration::ZERO, None)?;
     // A single file: the write-ahead log belongs to the original.
     copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+    changes::strip(&copy)?;
     copy.close().map_err(|(_, error)| error)?;
     Ok(())
 }
@@ -182,11 +183,11 @@ fn write_sequences(connection: &Connection, objects: &[Object], out: &mut impl W
     Ok(())
 }
 
-fn quoted_name(name: &str) -> String {
+pub(super) fn quoted_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn quoted_text(text: &str) -> String {
+pub(super) fn quoted_text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

@@ -11,6 +11,9 @@ use super::session::{Session, VALUE_BYTES_MAX};
 /// There is more than one statement where one is wanted.
 pub(super) const SEVERAL: &str = "more than one statement; send one at a time, or several as a transaction";
 
+const SPILLED: &str =
+    "the statement sorts or keeps more on its way than it has room for; let it look at fewer rows at a time";
+
 /// The error of a statement that ran on `session`.
 pub(super) fn of_statement(session: &Session, error: &Error) -> SqlError {
     match error {
@@ -31,10 +34,7 @@ fn of_code(session: &Session, code: ErrorCode, message: String) -> SqlError {
             SqlError::NotAllowed(session.watch().refusal().unwrap_or(message))
         }
         ErrorCode::ConstraintViolation => SqlError::Constraint(message),
-        ErrorCode::OperationInterrupted => match session.watch().stopped() {
-            Some(Stopped::Closing) => unavailable("the database is being closed"),
-            _ => SqlError::Deadline,
-        },
+        ErrorCode::OperationInterrupted => of_stop(session.watch().stopped().unwrap_or(Stopped::Deadline)),
         ErrorCode::TooBig => {
             SqlError::Invalid(format!("{message}; a value, and a row as a whole, may have {VALUE_BYTES_MAX} bytes"))
         }
@@ -43,6 +43,15 @@ fn of_code(session: &Session, code: ErrorCode, message: String) -> SqlError {
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => SqlError::Corrupt(message.into()),
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::SchemaChanged => SqlError::Busy,
         _ => unavailable(message),
+    }
+}
+
+/// The error of a statement that was stopped.
+pub(super) fn of_stop(stopped: Stopped) -> SqlError {
+    match stopped {
+        Stopped::Closing => unavailable("the database is being closed"),
+        Stopped::Deadline => SqlError::Deadline,
+        Stopped::Spilled => SqlError::Invalid(SPILLED.to_owned()),
     }
 }
 

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::error::{of_opening, unavailable};
 use super::guard::Kind;
 use super::session::{Session, Shared};
+use super::spill::FILE_PREFIX;
 use crate::durable;
 
 /// Stamped into every file, so that a database of something else is noticed.
@@ -160,7 +161,8 @@ pub(super) fn bytes_closed(folder: &Path, namespace: &Namespace) -> Option<u64> 
 /// Removes what an earlier process left half made.
 pub(super) fn sweep(folder: &Path) -> io::Result<()> {
     for file in durable::files_in(folder)? {
-        if file.file_name().and_then(|name| name.to_str()).is_some_and(durable::is_temporary) {
+        let name = file.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| durable::is_temporary(name) || name.starts_with(FILE_PREFIX)) {
             std::fs::remove_file(file)?;
         }
     }

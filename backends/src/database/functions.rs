@@ -4,6 +4,8 @@
 //! proportion to its arguments, which are bounded; those of SQLite that do not (`instr`, `replace`, `trim`, `printf` with a
 //! chosen width) are replaced by forms that do, with the same results. Functions on no list are refused.
 
+mod group;
+
 use std::collections::HashSet;
 use std::sync::Mutex;
 
@@ -165,6 +167,7 @@ pub(super) fn is_offered(name: &str) -> bool {
 
 /// Puts our forms in the place of SQLite's.
 pub(super) fn install(connection: &Connection) -> rusqlite::Result<()> {
+    group::install(connection)?;
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function("instr", 2, flags, with_plain(instr))?;
     connection.create_scalar_function("replace", 3, flags, with_plain(replace))?;
@@ -229,6 +232,10 @@ fn with_plain(
     move |context| function(&mut plain.lock().unwrap_or_else(std::sync::PoisonError::into_inner), context)
 }
 
+fn too_big() -> Error {
+    Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_TOOBIG), None)
+}
+
 fn failure(message: &str) -> Error {
     Error::UserFunctionError(message.into())
 }
@@ -272,7 +279,7 @@ fn replace(plain: &mut Plain, context: &Context<'_>) -> rusqlite::Result<Value> 
 
 fn append(text: &mut Vec<u8>, piece: &[u8]) -> rusqlite::Result<()> {
     if text.len() + piece.len() > VALUE_BYTES_MAX as usize {
-        return Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_TOOBIG), None));
+        return Err(too_big());
     }
     text.extend_from_slice(piece);
     Ok(())

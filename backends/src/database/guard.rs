@@ -4,15 +4,17 @@
 //! a statement touches, in whatever quoting and through whatever view or trigger, and refuses with a text of its own. The
 //! progress handler is asked every few steps whether the statement may go on.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::hooks::{Action, AuthAction, AuthContext, Authorization};
 
-use super::functions;
+use super::spill::{self, Meter};
 use super::text::Verb;
+use super::turns::Place;
+use super::{changes, functions};
 
 /// Our own tables begin with this, in any case; tenants may not touch them, nor make such names.
 const RESERVED_PREFIX: &str = "_orama";
@@ -39,7 +41,7 @@ const HIDDEN_TABLES: [&str; 7] =
     ["bytecode", "dbstat", "fts3tokenize", "fts5vocab", "sqlite_dbpage", "sqlite_stmt", "tables_used"];
 
 /// Steps between two questions of the progress handler.
-const FULL_STEPS: i32 = 1_000;
+const FULL_STEPS: i32 = 250;
 const FAST_STEPS: i32 = 16;
 /// How far a statement may go on the thread of its caller: steps and time.
 const FAST_STEPS_MAX: i32 = 2_000;
@@ -70,6 +72,8 @@ pub(super) enum Stopped {
     Deadline,
     /// The database is being closed for good.
     Closing,
+    /// It has written too much to temporary files.
+    Spilled,
 }
 
 #[derive(Debug)]
@@ -77,6 +81,7 @@ struct State {
     mode: Mode,
     verb: Verb,
     deadline: Instant,
+    meter: Meter,
     /// Steps that a fast statement has left.
     steps: i32,
     stopped: Option<Stopped>,
@@ -89,7 +94,13 @@ pub(super) struct Watch {
     state: Mutex<State>,
     /// Has the statement inserted a row into a table with row ids?
     inserted: AtomicBool,
+    /// Has a trigger of ours noted a change, since it was last asked?
+    noted: AtomicBool,
     closing: Arc<AtomicBool>,
+    /// The largest size of the database, in bytes.
+    limit: Arc<AtomicU64>,
+    /// Set if statements on this connection take turns with those of others.
+    place: OnceLock<Place>,
 }
 
 impl Watch {
@@ -98,25 +109,29 @@ impl Watch {
         connection: &mut Connection,
         kind: Kind,
         closing: Arc<AtomicBool>,
+        limit: Arc<AtomicU64>,
     ) -> rusqlite::Result<Arc<Self>> {
         let state = State {
             mode: Mode::Ours,
             verb: Verb::Nothing,
             deadline: Instant::now(),
+            meter: Meter::begin(),
             steps: 0,
             stopped: None,
             refusal: None,
         };
-        let watch = Arc::new(Self { state: Mutex::new(state), inserted: AtomicBool::new(false), closing });
+        let (state, inserted, noted) = (Mutex::new(state), AtomicBool::new(false), AtomicBool::new(false));
+        let watch = Arc::new(Self { state, inserted, noted, closing, limit, place: OnceLock::new() });
         let authorizer = watch.clone();
         connection.authorizer(Some(move |context: AuthContext<'_>| authorizer.authorize(kind, &context)))?;
         let progress = watch.clone();
         let steps = if kind == Kind::Fast { FAST_STEPS } else { FULL_STEPS };
         connection.progress_handler(steps, Some(move || progress.must_stop(kind)))?;
         let update = watch.clone();
-        connection.update_hook(Some(move |action: Action, _: &str, _: &str, _: i64| {
+        connection.update_hook(Some(move |action: Action, _: &str, table: &str, _: i64| {
             if action == Action::SQLITE_INSERT {
-                update.inserted.store(true, Ordering::Relaxed);
+                let flag = if table == changes::OUTBOX_TABLE { &update.noted } else { &update.inserted };
+                flag.store(true, Ordering::Relaxed);
             }
         }))?;
         Ok(watch)
@@ -129,7 +144,8 @@ impl Watch {
     /// From now until the answer is dropped, a statement of somebody else runs.
     pub(super) fn enter(&self, mode: Mode, verb: Verb, deadline: Instant) -> Entered<'_> {
         self.inserted.store(false, Ordering::Relaxed);
-        *self.state() = State { mode, verb, deadline, steps: FAST_STEPS_MAX, stopped: None, refusal: None };
+        let meter = Meter::begin();
+        *self.state() = State { mode, verb, deadline, meter, steps: FAST_STEPS_MAX, stopped: None, refusal: None };
         Entered(self)
     }
 
@@ -138,8 +154,29 @@ impl Watch {
         self.enter(Mode::Tenant, verb, deadline.min(Instant::now() + FAST_TIME))
     }
 
+    /// From now on statements of tenants take turns, once [`Self::await_turn`] has been asked.
+    pub(super) fn take_turns(&self, place: Place) {
+        // A connection is given its place when it is made, once.
+        let _ = self.place.set(place);
+    }
+
+    /// Waits until the statement that was entered may begin.
+    pub(super) fn await_turn(&self) -> Result<(), Stopped> {
+        let deadline = self.state().deadline;
+        self.place.get().map_or(Ok(()), |place| place.take(deadline))
+    }
+
     pub(super) fn inserted(&self) -> bool {
         self.inserted.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has_noted(&self) -> bool {
+        self.noted.load(Ordering::Relaxed)
+    }
+
+    /// Forgets that a change was noted.
+    pub(super) fn take_noted(&self) -> bool {
+        self.noted.swap(false, Ordering::Relaxed)
     }
 
     pub(super) fn stopped(&self) -> Option<Stopped> {
@@ -166,20 +203,34 @@ impl Watch {
     }
 
     fn must_stop(&self, kind: Kind) -> bool {
-        let mut state = self.state();
-        if state.mode == Mode::Ours {
-            return false;
+        let (stopped, deadline) = {
+            let mut state = self.state();
+            if state.mode == Mode::Ours {
+                return false;
+            }
+            (self.verdict(kind, &mut state), state.deadline)
+        };
+        let stopped = stopped.or_else(|| self.place.get()?.pass_on(deadline).err());
+        self.state().stopped = stopped;
+        stopped.is_some()
+    }
+
+    /// Only those that read have a place.
+    fn spill_bytes_max(&self) -> u64 {
+        match self.place.get() {
+            Some(_) => spill::SPILL_BYTES_MAX,
+            None => spill::of_writer(self.limit.load(Ordering::Relaxed)),
         }
-        state.stopped = self.verdict(kind, &mut state);
-        state.stopped.is_some()
     }
 
     fn verdict(&self, kind: Kind, state: &mut State) -> Option<Stopped> {
         state.steps = state.steps.saturating_sub(FAST_STEPS);
+        let now = Instant::now();
         match () {
             () if self.closing.load(Ordering::Relaxed) => Some(Stopped::Closing),
             () if kind == Kind::Fast && state.steps < 0 => Some(Stopped::Deadline),
-            () if Instant::now() >= state.deadline => Some(Stopped::Deadline),
+            () if now >= state.deadline => Some(Stopped::Deadline),
+            () if state.meter.is_over(now, self.spill_bytes_max()) => Some(Stopped::Spilled),
             () => None,
         }
     }
@@ -191,6 +242,9 @@ pub(super) struct Entered<'a>(&'a Watch);
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         self.0.state().mode = Mode::Ours;
+        if let Some(place) = self.0.place.get() {
+            place.give_back();
+        }
     }
 }
 
@@ -217,6 +271,7 @@ fn judge(mode: Mode, verb: Verb, context: &AuthContext<'_>) -> Verdict {
     match context.action {
         A::Select | A::Recursive | A::Reindex { .. } | A::Analyze { .. } => Verdict::Allow,
         A::Read { table_name, .. } => judge_read(table_name),
+        A::Insert { table_name: changes::OUTBOX_TABLE } if is_ours(context.accessor) => Verdict::Allow,
         A::Insert { table_name } | A::Delete { table_name } | A::Update { table_name, .. } => {
             judge_write(mode, verb, context.accessor, table_name)
         }
@@ -233,6 +288,11 @@ fn judge(mode: Mode, verb: Verb, context: &AuthContext<'_>) -> Verdict {
             judge_names(a, b)
         }
         A::CreateView { view_name: a } | A::DropView { view_name: a } => judge_names(a, a),
+        A::Function { function_name: changes::DEPTH_FUNCTION | changes::PART_FUNCTION | changes::ROW_FUNCTION }
+            if is_ours(context.accessor) =>
+        {
+            Verdict::Allow
+        }
         A::Function { function_name } => judge_function(verb, function_name),
         A::Pragma { pragma_name, .. } => judge_pragma(pragma_name),
         A::Transaction { .. } | A::Savepoint { .. } => deny(TRANSACTION_REFUSAL),
@@ -246,6 +306,12 @@ fn judge(mode: Mode, verb: Verb, context: &AuthContext<'_>) -> Verdict {
         // Whatever a later SQLite may do is refused until somebody has thought about it.
         _ => deny("this kind of statement is not allowed"),
     }
+}
+
+/// Is it a trigger of ours that does this? A tenant can give this name to no trigger and no view, but to a common table
+/// expression: what may be done under it must be harmless in a query.
+fn is_ours(accessor: Option<&str>) -> bool {
+    accessor.is_some_and(is_reserved)
 }
 
 pub(super) const TRANSACTION_REFUSAL: &str =
@@ -313,7 +379,7 @@ pub(super) fn is_reserved(name: &str) -> bool {
     starts_with(name, RESERVED_PREFIX)
 }
 
-fn is_system(name: &str) -> bool {
+pub(super) fn is_system(name: &str) -> bool {
     starts_with(name, "sqlite_")
 }
 

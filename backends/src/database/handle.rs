@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use domain::{SqlChanged, SqlRows, SqlStatement};
 use ports::{
-    AppliedMigration, Content, Database, Migration, MigrationError, SchemaObject, ScriptError, SqlBounds, SqlError,
-    SqlStep, SqlStepResult, TransactionError,
+    AppliedMigration, Change, Changes, Content, Database, Migration, MigrationError, SchemaObject, ScriptError,
+    SqlBounds, SqlError, SqlStep, SqlStepResult, TableWatch, TransactionError,
 };
 
 use super::house::{House, Room};
 use super::session::{Answer, Budget, Session, Wanted};
 use super::slot::{Live, Slot};
 use super::work::{Fail, Manner};
-use super::{copy, guard, script, text};
+use super::{changes, copy, guard, script, sequence, text};
 
 /// How long our own look at a database may wait, and a copy of it may take to begin.
 const OURS_TIME: Duration = Duration::from_secs(60);
@@ -67,15 +67,37 @@ impl NamespaceDatabase {
         }
     }
 
-    /// All changes of a transaction, in order; says which failed.
-    async fn changes(&self, steps: &[SqlStep], bounds: SqlBounds) -> Result<Vec<SqlChanged>, TransactionError> {
+    /// Has the writer do something of ours.
+    async fn do_ours<T: Send + 'static>(
+        &self,
+        manner: Manner,
+        mut run: impl FnMut(&Session) -> Result<T, SqlError> + Send + 'static,
+    ) -> Result<T, SqlError> {
+        let deadline = Instant::now() + OURS_TIME;
+        let live = self.live(deadline).await?;
+        let done = live.write(deadline, manner, move |session, _| run(session).map_err(Fail::from));
+        done.await.map_err(|fail| fail.error)
+    }
+
+    /// Is there no file? Then there is nothing in it.
+    fn is_nothing(&self) -> bool {
+        self.slot.bytes_closed(&self.house) == Some(0)
+    }
+
+    /// All changes of a transaction, in order; says which failed. If `numbered`, it takes the next number of a message as well.
+    async fn execute_all(
+        &self,
+        steps: &[SqlStep],
+        numbered: bool,
+        bounds: SqlBounds,
+    ) -> Result<(Vec<SqlChanged>, Option<i64>), TransactionError> {
         let changes = steps.iter().enumerate().filter_map(|(index, step)| match step {
             SqlStep::Execute(statement) => Some((index, statement.clone())),
             SqlStep::Query(_) => None,
         });
         let changes: Vec<(usize, SqlStatement)> = changes.collect();
-        if changes.is_empty() {
-            return Ok(Vec::new());
+        if changes.is_empty() && !numbered {
+            return Ok((Vec::new(), None));
         }
         let live = self.live(bounds.deadline).await.map_err(|error| TransactionError { failed: None, error })?;
         let done = live.write(bounds.deadline, Manner::Shared, move |session, deadline| {
@@ -86,9 +108,29 @@ impl NamespaceDatabase {
                     Ok(answer) => Ok(answer.changed),
                     Err(error) => Err(Fail { place: Some(*index), error }),
                 };
-            changes.iter().map(&mut run).collect()
+            let changed = changes.iter().map(&mut run).collect::<Result<_, _>>()?;
+            let number = if numbered { Some(sequence::next(session)?) } else { None };
+            Ok((changed, number))
         });
         done.await.map_err(|Fail { place, error }| TransactionError { failed: place, error })
+    }
+
+    /// What the steps of a transaction answer after its commit: its queries run now.
+    async fn answers(&self, steps: Vec<SqlStep>, changed: Vec<SqlChanged>, bounds: SqlBounds) -> Vec<SqlStepResult> {
+        let mut changed = changed.into_iter();
+        let mut budget = Budget::of(bounds);
+        let mut results = Vec::with_capacity(steps.len());
+        for step in steps {
+            results.push(match step {
+                SqlStep::Execute(_) => SqlStepResult::Changed(changed.next().unwrap_or_default()),
+                SqlStep::Query(statement) => {
+                    let found = self.run(statement, Wanted::Rows, budget).await.map(|answer| answer.rows);
+                    found.iter().for_each(|rows| budget.spend(rows));
+                    SqlStepResult::Found(found)
+                }
+            });
+        }
+        results
     }
 }
 
@@ -120,20 +162,17 @@ impl Database for NamespaceDatabase {
         steps: Vec<SqlStep>,
         bounds: SqlBounds,
     ) -> Result<Vec<SqlStepResult>, TransactionError> {
-        let mut changed = self.changes(&steps, bounds).await?.into_iter();
-        let mut budget = Budget::of(bounds);
-        let mut results = Vec::with_capacity(steps.len());
-        for step in steps {
-            results.push(match step {
-                SqlStep::Execute(_) => SqlStepResult::Changed(changed.next().unwrap_or_default()),
-                SqlStep::Query(statement) => {
-                    let found = self.run(statement, Wanted::Rows, budget).await.map(|answer| answer.rows);
-                    found.iter().for_each(|rows| budget.spend(rows));
-                    SqlStepResult::Found(found)
-                }
-            });
-        }
-        Ok(results)
+        let (changed, _) = self.execute_all(&steps, false, bounds).await?;
+        Ok(self.answers(steps, changed, bounds).await)
+    }
+
+    async fn transaction_with_sequence(
+        &self,
+        steps: Vec<SqlStep>,
+        bounds: SqlBounds,
+    ) -> Result<(Vec<SqlStepResult>, i64), TransactionError> {
+        let (changed, number) = self.execute_all(&steps, true, bounds).await?;
+        Ok((self.answers(steps, changed, bounds).await, number.unwrap_or_default()))
     }
 
     async fn query_batch(
@@ -197,6 +236,31 @@ impl Database for NamespaceDatabase {
             return Ok(bytes);
         }
         self.inspect(|session| session.bytes().map_err(|error| session.error(&error))).await
+    }
+}
+
+#[async_trait]
+impl Changes for NamespaceDatabase {
+    async fn watch(&self, watches: Vec<TableWatch>) -> Result<(), SqlError> {
+        if watches.is_empty() && self.is_nothing() {
+            return Ok(());
+        }
+        self.do_ours(Manner::Alone, move |session| changes::watch(session, &watches)).await
+    }
+
+    /// The writer answers: reads of the tenant, which may take long, never stand before it.
+    async fn changes(&self, after: i64, limit: usize) -> Result<Vec<Change>, SqlError> {
+        if self.is_nothing() {
+            return Ok(Vec::new());
+        }
+        self.do_ours(Manner::Bare, move |session| changes::read(session, after, limit)).await
+    }
+
+    async fn forget_changes(&self, up_to: i64) -> Result<(), SqlError> {
+        if self.is_nothing() {
+            return Ok(());
+        }
+        self.do_ours(Manner::Alone, move |session| changes::forget(session, up_to)).await
     }
 }
 

@@ -10,9 +10,10 @@ use ports::SqlError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::DatabaseConfig;
+use super::changes::Listening;
 use super::error::unavailable;
-use super::readers::Threads;
 use super::slot::Slot;
+use super::turns::Turns;
 
 /// Where databases are.
 #[derive(Debug, Clone)]
@@ -25,7 +26,8 @@ pub(super) enum Room {
 pub(super) struct House {
     pub(super) room: Room,
     pub(super) config: DatabaseConfig,
-    pub(super) threads: Threads,
+    pub(super) turns: Arc<Turns>,
+    pub(super) listening: Arc<Listening>,
     slots: Mutex<HashMap<Namespace, Arc<Slot>>>,
     places: Arc<Semaphore>,
     /// Those that were opened; some have been closed since.
@@ -36,7 +38,8 @@ impl House {
     pub(super) fn new(room: Room, config: DatabaseConfig) -> Self {
         Self {
             room,
-            threads: Threads::new(config.threads_max),
+            turns: Arc::new(Turns::new(config.running_max)),
+            listening: Arc::default(),
             places: Arc::new(Semaphore::new(config.open_max)),
             config,
             slots: Mutex::default(),
@@ -47,6 +50,11 @@ impl House {
     pub(super) fn slot(&self, namespace: &Namespace) -> Arc<Slot> {
         let mut slots = self.slots.lock().expect("no holder panics");
         slots.entry(namespace.clone()).or_insert_with(|| Arc::new(Slot::new(namespace.clone()))).clone()
+    }
+
+    /// The next database of this name gets a slot of its own.
+    pub(super) fn forget(&self, slot: &Slot) {
+        self.slots.lock().expect("no holder panics").remove(&slot.namespace);
     }
 
     /// A place among the open databases; when there is none, the one that was used least recently gives way. Without

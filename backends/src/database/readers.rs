@@ -2,14 +2,14 @@
 //!
 //! A short read runs on the thread of its caller, on a *fast* connection that gives up after some steps. What it gives up on,
 //! or does not even begin because one step of it could take long, runs on a *full* connection on a thread that may block,
-//! of which every database has few and the node a bounded number.
+//! of which every database has few; whose statement runs on those of all databases is decided in turns ([`super::turns`]).
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use domain::{SqlRows, SqlStatement, SqlValue};
+use domain::{Namespace, SqlRows, SqlStatement, SqlValue};
 use ports::SqlError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -17,6 +17,7 @@ use super::error::unavailable;
 use super::file;
 use super::guard::Kind;
 use super::session::{Budget, Session, Shared};
+use super::turns::{Place, Turns};
 
 /// Longer statements and larger arguments are not tried on the thread of the caller.
 const FAST_SQL_BYTES_MAX: usize = 4 << 10;
@@ -47,23 +48,23 @@ impl Threads {
         if let Ok(permit) = self.free.clone().try_acquire_owned() {
             return Ok(permit);
         }
-        let _place = Place::of(&self.waiting, self.waiting_max)?;
+        let _seat = Seat::of(&self.waiting, self.waiting_max)?;
         let waited = tokio::time::timeout_at(deadline.into(), self.free.clone().acquire_owned()).await;
         waited.map_err(|_| SqlError::Deadline)?.map_err(unavailable)
     }
 }
 
-/// A place among those who wait.
-struct Place<'a>(&'a AtomicUsize);
+/// A seat among those who wait.
+struct Seat<'a>(&'a AtomicUsize);
 
-impl<'a> Place<'a> {
+impl<'a> Seat<'a> {
     fn of(waiting: &'a AtomicUsize, max: usize) -> Result<Self, SqlError> {
-        let place = Self(waiting);
-        if waiting.fetch_add(1, Ordering::Relaxed) >= max { Err(SqlError::Busy) } else { Ok(place) }
+        let seat = Self(waiting);
+        if waiting.fetch_add(1, Ordering::Relaxed) >= max { Err(SqlError::Busy) } else { Ok(seat) }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Seat<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -73,6 +74,7 @@ impl Drop for Place<'_> {
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
+    namespace: Namespace,
     shared: Shared,
     fast: Mutex<Vec<Session>>,
     /// Fast ones that must read the schema first.
@@ -82,16 +84,17 @@ pub(super) struct Readers {
     /// Held by whoever makes or mends fast connections.
     preparing: Arc<tokio::sync::Mutex<()>>,
     full: Mutex<Vec<Session>>,
-    own_threads: Threads,
-    all_threads: Threads,
+    threads: Threads,
+    turns: Arc<Turns>,
 }
 
 impl Readers {
-    /// The readers of the file at `path`; `own` of the threads in `all_threads` may work for it at once.
-    pub(super) fn new(path: PathBuf, shared: Shared, own: usize, all_threads: Threads) -> Self {
+    /// The readers of the file at `path`, with `threads` for long reads, which take `turns` with those of others.
+    pub(super) fn new(path: PathBuf, namespace: Namespace, shared: Shared, threads: usize, turns: Arc<Turns>) -> Self {
         let fast_max = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             path,
+            namespace,
             shared,
             fast: Mutex::default(),
             behind: Mutex::default(),
@@ -99,8 +102,8 @@ impl Readers {
             fast_max,
             preparing: Arc::default(),
             full: Mutex::default(),
-            own_threads: Threads::new(own),
-            all_threads,
+            threads: Threads::new(threads),
+            turns,
         }
     }
 
@@ -161,10 +164,10 @@ impl Readers {
         deadline: Instant,
         read: impl FnOnce(&Session) -> Result<T, SqlError> + Send + 'static,
     ) -> Result<T, SqlError> {
-        let permits = (self.own_threads.take(deadline).await?, self.all_threads.take(deadline).await?);
+        let permit = self.threads.take(deadline).await?;
         let readers = self.clone();
         let ran = tokio::task::spawn_blocking(move || {
-            let _held = (permits, hold);
+            let _held = (permit, hold);
             let readers = readers;
             readers.on_full(read)
         });
@@ -175,12 +178,24 @@ impl Readers {
         let kept = lock(&self.full).pop();
         let session = match kept {
             Some(session) => session,
-            None => file::open_reader(&self.path, Kind::Full, self.shared.clone())?,
+            None => self.open_full()?,
         };
         let result = read(&session);
         session.roll_back();
         lock(&self.full).push(session);
         result
+    }
+
+    fn open_full(&self) -> Result<Session, SqlError> {
+        let session = file::open_reader(&self.path, Kind::Full, self.shared.clone())?;
+        let closing = self.shared.closing.clone();
+        session.watch().take_turns(Place::new(self.turns.clone(), self.namespace.clone(), closing));
+        Ok(session)
+    }
+
+    /// Has statements that wait for their turn look whether the database is being closed.
+    pub(super) fn wake(&self) {
+        self.turns.wake();
     }
 
     /// One fast connection more, up to one for each processor: no more can be at work.

@@ -12,9 +12,10 @@ use rusqlite::limits::Limit;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Statement, ToSql};
 
+use super::changes::{self, Bell};
 use super::guard::{self, Kind, Mode, Watch};
 use super::text::{self, Verb};
-use super::{error, functions};
+use super::{error, functions, spill};
 
 /// The largest value and the largest row. Small, because one step of a statement takes time in proportion to it.
 pub(super) const VALUE_BYTES_MAX: i32 = 2 << 20;
@@ -51,12 +52,13 @@ pub(super) struct Budget {
     rows_max: usize,
     bytes_max: usize,
     bytes_left: usize,
+    depth: u8,
 }
 
 impl Budget {
     pub(super) fn of(bounds: SqlBounds) -> Self {
-        let SqlBounds { deadline, rows_max, bytes_max } = bounds;
-        Self { deadline, rows_max, bytes_max, bytes_left: bytes_max }
+        let SqlBounds { deadline, rows_max, bytes_max, depth } = bounds;
+        Self { deadline, rows_max, bytes_max, bytes_left: bytes_max, depth }
     }
 
     /// The same with less time, when `deadline` is earlier.
@@ -118,6 +120,7 @@ pub(super) struct Shared {
     pub(super) limit: Arc<AtomicU64>,
     /// Counts the commits that changed the schema.
     pub(super) schema: Arc<AtomicU64>,
+    pub(super) bell: Bell,
 }
 
 /// A guarded connection. It may move between threads, and is used by one at a time.
@@ -131,6 +134,8 @@ pub(super) struct Session {
     changes_schema: Cell<bool>,
     /// The schema that this connection has read, as its commits are counted.
     schema_read: Cell<u64>,
+    /// That of whoever runs a statement, for what the statement changes.
+    depth: changes::Depth,
 }
 
 impl Session {
@@ -138,6 +143,7 @@ impl Session {
     pub(super) fn guard(mut connection: Connection, kind: Kind, shared: Shared) -> rusqlite::Result<Self> {
         configure(&connection)?;
         functions::install(&connection)?;
+        let depth = changes::install(&connection)?;
         for (limit, value) in LIMITS {
             connection.set_limit(limit, value)?;
         }
@@ -145,16 +151,30 @@ impl Session {
             connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, FAST_VALUE_BYTES_MAX)?;
             connection.busy_timeout(Duration::ZERO)?;
         }
-        let watch = Watch::install(&mut connection, kind, shared.closing.clone())?;
+        let watch = Watch::install(&mut connection, kind, shared.closing.clone(), shared.limit.clone())?;
         let (changes_schema, schema_read) = (Cell::new(false), Cell::new(u64::MAX));
-        Ok(Self { connection, watch, kind, shared, changes_schema, schema_read })
+        Ok(Self { connection, watch, kind, shared, changes_schema, schema_read, depth })
     }
 
-    /// Says that a transaction is committed, before anybody hears of it.
-    pub(super) fn committed(&self) {
+    /// Commits the open transaction, and says so to all who must know before anybody hears of it.
+    pub(super) fn commit(&self) -> rusqlite::Result<()> {
+        if self.watch.has_noted() {
+            changes::prune(&self.connection)?;
+        }
+        self.transaction_control("COMMIT")?;
         if self.changes_schema.take() {
             self.shared.schema.fetch_add(1, Ordering::Release);
         }
+        // What it noted may have been undone; then somebody looks in vain.
+        if self.watch.take_noted() {
+            self.shared.bell.ring();
+        }
+        Ok(())
+    }
+
+    /// The open transaction changes the schema.
+    pub(super) fn note_schema_change(&self) {
+        self.changes_schema.set(true);
     }
 
     /// Would a statement have to read the schema first? That takes time in proportion to it, and nothing stops it.
@@ -213,6 +233,7 @@ impl Session {
             Kind::Fast => self.watch.enter_fast(verb, budget.deadline),
             Kind::Full => self.watch.enter(Mode::Tenant, verb, budget.deadline),
         };
+        self.watch.await_turn().map_err(error::of_stop)?;
         self.with_prepared(&statement.sql, |prepared| {
             if !prepared.readonly() {
                 return Ok(None);
@@ -230,8 +251,8 @@ impl Session {
         budget: &mut Budget,
     ) -> Result<Answer, SqlError> {
         let verb = check(&statement.sql)?;
-        self.changes_schema.set(self.changes_schema.get() || verb.is_schema());
-        let reserved = self.reserved_names(verb)?;
+        let reserved = self.before(verb)?;
+        self.depth.store(budget.depth, Ordering::Relaxed);
         let answer = {
             let _entered = self.watch.enter(Mode::Tenant, verb, budget.deadline);
             self.with_prepared(&statement.sql, |prepared| {
@@ -240,15 +261,15 @@ impl Session {
                 Ok(Answer { rows, changed: self.changed(verb) })
             })?
         };
-        self.check_reserved_names(verb, reserved)?;
+        self.after(verb, reserved)?;
         Ok(answer)
     }
 
     /// Runs one statement of a script and forgets its rows. `Ok(false)`: SQLite finds that the statement goes on.
     pub(super) fn run_of_script(&self, sql: &str, deadline: Instant) -> Result<bool, SqlError> {
         let verb = check(sql)?;
-        self.changes_schema.set(self.changes_schema.get() || verb.is_schema());
-        let reserved = self.reserved_names(verb)?;
+        let reserved = self.before(verb)?;
+        self.depth.store(0, Ordering::Relaxed);
         {
             let _entered = self.watch.enter(Mode::Script, verb, deadline);
             let mut prepared = match self.connection.prepare(sql) {
@@ -256,11 +277,23 @@ impl Session {
                 prepared => prepared.map_err(|error| self.error(&error))?,
             };
             self.bind(&mut prepared, &[])?;
-            let mut budget = Budget { deadline, rows_max: usize::MAX, bytes_max: 0, bytes_left: 0 };
+            let mut budget = Budget { deadline, rows_max: usize::MAX, bytes_max: 0, bytes_left: 0, depth: 0 };
             self.step(&mut prepared, Wanted::Changes, &mut budget)?;
         }
-        self.check_reserved_names(verb, reserved)?;
+        self.after(verb, reserved)?;
         Ok(true)
+    }
+
+    /// What comes before a statement that may write; the answer is for [`Self::after`].
+    fn before(&self, verb: Verb) -> Result<i64, SqlError> {
+        self.changes_schema.set(self.changes_schema.get() || verb.is_schema());
+        changes::make_way(self, verb)?;
+        self.reserved_names(verb)
+    }
+
+    fn after(&self, verb: Verb, reserved: i64) -> Result<(), SqlError> {
+        self.check_reserved_names(verb, reserved)?;
+        changes::follow(self, verb)
     }
 
     /// Prepares `sql`, or takes what was kept of it; long texts are not worth keeping.
@@ -353,10 +386,10 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.execute_batch(
         "PRAGMA foreign_keys = ON;
-         PRAGMA temp_store = MEMORY;
          PRAGMA cell_size_check = ON;
          PRAGMA cache_size = -1000;",
-    )
+    )?;
+    spill::choose_store(connection)
 }
 
 /// What can be said of a text before SQLite looks at it.
@@ -390,7 +423,7 @@ fn read_row(row: &Row<'_>, columns: usize) -> rusqlite::Result<Vec<SqlValue>> {
 }
 
 /// A text that is no UTF-8 comes out as the blob that it is.
-fn value(value: ValueRef<'_>) -> SqlValue {
+pub(super) fn value(value: ValueRef<'_>) -> SqlValue {
     match value {
         ValueRef::Null => SqlValue::Null,
         ValueRef::Integer(number) => SqlValue::Integer(number),

@@ -1,7 +1,8 @@
 //! The place of one namespace's database: closed, open, or on its way from one to the other.
 //!
 //! A database is opened at its first use and closed when nobody has used it for a while, or when its place among the open ones
-//! is wanted. Work that goes on holds a [`Live`], which keeps the database open.
+//! is wanted. Work that goes on holds a [`Live`], which keeps the database open. A slot whose database was removed stays empty: a
+//! later database of the same name gets a slot of its own.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use domain::Namespace;
 use ports::SqlError;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::changes::Bell;
 use super::error::unavailable;
 use super::house::{House, Room};
 use super::readers::Readers;
@@ -73,6 +75,8 @@ enum State {
     },
     /// No new work comes to it; the file is free when it has ended.
     Closing(Ending),
+    /// For good. There may still be a file, if it could not be deleted.
+    Removed,
 }
 
 #[derive(Debug)]
@@ -105,6 +109,9 @@ impl Slot {
             return Ok(live);
         }
         self.closed().await;
+        if self.is_removed() {
+            return Err(SqlError::Removed);
+        }
         let permit = house.take_place(deadline).await?;
         let (slot, house) = (self.clone(), house.clone());
         let opening = tokio::task::spawn_blocking(move || {
@@ -143,7 +150,8 @@ impl Slot {
 
     fn open(self: &Arc<Self>, house: &Arc<House>, permit: Option<OwnedSemaphorePermit>) -> Result<Arc<Live>, SqlError> {
         let closing = Arc::new(AtomicBool::new(false));
-        let shared = Shared { closing: closing.clone(), limit: self.limit.clone(), schema: Arc::default() };
+        let bell = Bell { listening: house.listening.clone(), namespace: self.namespace.clone() };
+        let shared = Shared { closing: closing.clone(), limit: self.limit.clone(), schema: Arc::default(), bell };
         let (session, readers) = match &house.room {
             Room::Memory => (file::open_in_memory(shared)?, None),
             Room::Folder(folder) => {
@@ -166,9 +174,14 @@ impl Slot {
 
     fn readers(&self, house: &House, folder: &Path, shared: Shared) -> Result<Arc<Readers>, SqlError> {
         let path = file::path_of(folder, &self.namespace);
-        let readers = Readers::new(path, shared, house.config.threads_per_database_max, house.threads.clone());
+        let (threads, turns) = (house.config.threads_per_database_max, house.turns.clone());
+        let readers = Readers::new(path, self.namespace.clone(), shared, threads, turns);
         readers.make_fast()?;
         Ok(Arc::new(readers))
+    }
+
+    fn is_removed(&self) -> bool {
+        matches!(&*self.state(), State::Removed)
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -205,11 +218,12 @@ impl Slot {
         }
     }
 
-    /// Stops all work, closes the database and deletes it.
+    /// Stops all work, closes the database for good and deletes it.
     pub(super) async fn remove(&self, house: &House) -> Result<(), SqlError> {
         let changing = self.changing.clone().lock_owned().await;
         self.stop();
         self.closed().await;
+        *self.state() = State::Removed;
         let Room::Folder(folder) = house.room.clone() else {
             return Ok(());
         };
@@ -225,6 +239,9 @@ impl Slot {
         let mut state = self.state();
         if let State::Open { live, .. } = &*state {
             live.closing.store(true, Ordering::Release);
+            if let Some(readers) = &live.readers {
+                readers.wake();
+            }
         }
         *state = begin_to_close(std::mem::take(&mut state));
     }
@@ -242,6 +259,6 @@ impl Slot {
 fn begin_to_close(state: State) -> State {
     match state {
         State::Open { ending, .. } | State::Closing(ending) => State::Closing(ending),
-        State::Closed => State::Closed,
+        rest @ (State::Closed | State::Removed) => rest,
     }
 }

@@ -13,8 +13,9 @@ pub(super) enum Verb {
     Insert,
     /// `UPDATE`, `DELETE`.
     Change,
-    /// `CREATE`, `DROP`, `REINDEX`.
+    /// `CREATE`, `REINDEX`, `DROP` of anything but a table.
     Schema,
+    DropTable,
     Alter,
     Analyze,
     /// `BEGIN`, `COMMIT`, `END`, `ROLLBACK`, `SAVEPOINT`, `RELEASE`.
@@ -49,7 +50,7 @@ impl Verb {
 
     /// Does SQLite itself write its own tables for statements of this kind?
     pub(super) fn is_schema(self) -> bool {
-        matches!(self, Self::Schema | Self::Alter | Self::Analyze)
+        matches!(self, Self::Schema | Self::DropTable | Self::Alter | Self::Analyze)
     }
 }
 
@@ -59,6 +60,10 @@ pub(super) fn verb(sql: &str) -> Verb {
     match tokens.next() {
         None => Verb::Nothing,
         Some((_, Token::Word(word))) if word.eq_ignore_ascii_case("WITH") => behind_with(tokens),
+        Some((_, Token::Word(word))) if word.eq_ignore_ascii_case("DROP") => match tokens.next() {
+            Some((_, Token::Word(thing))) if thing.eq_ignore_ascii_case("TABLE") => Verb::DropTable,
+            _ => Verb::Schema,
+        },
         Some((_, Token::Word(word))) => Verb::of_word(word),
         Some(_) => Verb::Other,
     }
@@ -204,6 +209,8 @@ mod tests {
         assert_eq!(verb("with recursive c(x) as (select ')') insert into t select 1"), Verb::Insert);
         assert_eq!(verb("\"select\""), Verb::Other);
         assert_eq!(verb("begin"), Verb::Transaction);
+        assert_eq!(verb("drop /* a */ Table t"), Verb::DropTable);
+        assert_eq!(verb("DROP TRIGGER t"), Verb::Schema);
         assert_eq!(verb("selectx"), Verb::Other);
     }
 

@@ -106,6 +106,31 @@ impl Clients {
     }
 }
 
+impl Clients {
+    /// A client of its own, for addresses that the operator chose.
+    pub(super) fn unguarded(&self, http2: bool) -> Result<Client, reqwest::Error> {
+        let mut tls = self.tls.clone();
+        tls.resumption = Resumption::in_memory_sessions(TLS_SESSIONS_MAX);
+        let builder = Client::builder().no_proxy().redirect(Policy::none()).retry(reqwest::retry::never());
+        let builder = match http2 {
+            true => {
+                tls.alpn_protocols = vec![b"h2".to_vec()];
+                builder
+                    .http2_prior_knowledge()
+                    .http2_keep_alive_interval(IDLE_MAX)
+                    .http2_keep_alive_timeout(IDLE_MAX / 4)
+            }
+            false => builder.http1_only(),
+        };
+        builder
+            .tls_backend_preconfigured(tls)
+            .connect_timeout(self.connect_timeout)
+            .pool_idle_timeout(IDLE_MAX)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .build()
+    }
+}
+
 impl Shelf {
     fn make_room(&mut self, most: usize) {
         while self.kept.len() >= most.max(1) {

@@ -134,7 +134,7 @@ fn check_name(policies: &Policies, target: &Target) -> Result<(), Refused> {
 }
 
 impl Target {
-    fn of(url: &Url, written: bool) -> Result<Self, Refused> {
+    pub(super) fn of(url: &Url, written: bool) -> Result<Self, Refused> {
         let scheme = url.scheme();
         if !matches!(scheme, "http" | "https") {
             return Err(Refused(format!("`{scheme}` is not allowed; use `http` or `https`")));

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::sqlite::{check_integrity, failed};
 use super::{ProblemKind, Report, listed, unreadable};
 use crate::backup::namespace_of;
-use crate::database::{APPLICATION_ID, stamp};
+use crate::database::{APPLICATION_ID, FILE_PREFIX, stamp};
 use crate::durable;
 use crate::folder::DataFolder;
 use crate::sql::sqlite::{open_reader, read_stamp};
@@ -18,7 +18,7 @@ pub(super) fn check(folder: &DataFolder, namespaces: Option<&[String]>, report: 
         let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         match namespace_of(name) {
             Some(namespace) => check_database(&file, &namespace, namespaces, report),
-            None if durable::is_temporary(name) => leftover(&file, report),
+            None if durable::is_temporary(name) || name.starts_with(FILE_PREFIX) => leftover(&file, report),
             None if is_log(name) => {}
             None => report.add(ProblemKind::UnknownFile, format!("`{}` is no database of ours", file.display())),
         }

@@ -4,9 +4,11 @@ mod rows;
 mod statements;
 
 use async_trait::async_trait;
-use domain::{FunctionName, FunctionVersion, Namespace, Timestamp, VersionNumber};
+use domain::{FunctionName, FunctionVersion, Namespace, Timestamp, Trigger, VersionNumber};
 use ports::{Claim, Claimed, Functions, NewVersion, RegistryError, StoredFunction, StoredOutcome};
 
+use super::jobs;
+use super::triggers::{follow_deletion, replace_triggers};
 use super::{SqlRegistry, found, unavailable};
 use crate::sql::Columns;
 
@@ -18,10 +20,12 @@ impl Functions for SqlRegistry {
     }
 
     async fn publish_version(&self, new: NewVersion) -> Result<FunctionVersion, RegistryError> {
-        let [taken, _] = self.run([statements::next_number(&new), statements::insert_version(&new)]).await?;
-        let row = taken.rows.into_iter().next().ok_or(RegistryError::NotFound)?;
+        let mut batch = vec![statements::next_number(&new), statements::insert_version(&new)];
+        batch.extend(replace_triggers(&new.namespace, &new.manifest.name, None, &new.triggers));
+        let taken = self.run_all(batch).await?.into_iter().next();
+        let row = taken.and_then(|taken| taken.rows.into_iter().next()).ok_or(RegistryError::NotFound)?;
         let version = rows::number(&mut Columns::of(row)).map_err(unavailable)?;
-        let NewVersion { id, namespace, code, code_bytes, manifest, created_at, created_by } = new;
+        let NewVersion { id, namespace, code, code_bytes, manifest, triggers: _, created_at, created_by } = new;
         let name = manifest.name.clone();
         Ok(FunctionVersion { id, namespace, name, version, code, code_bytes, manifest, created_at, created_by })
     }
@@ -31,9 +35,12 @@ impl Functions for SqlRegistry {
         namespace: &Namespace,
         name: &FunctionName,
         version: VersionNumber,
+        triggers: Vec<Trigger>,
         now: Timestamp,
     ) -> Result<(), RegistryError> {
-        self.change(statements::activate(namespace, name, version, now)).await
+        let mut batch = vec![statements::activate(namespace, name, version, now)];
+        batch.extend(replace_triggers(namespace, name, Some(version), &triggers));
+        self.run_all(batch).await?.first().map_or(Err(RegistryError::NotFound), found)
     }
 
     async fn set_enabled(
@@ -53,12 +60,16 @@ impl Functions for SqlRegistry {
         version: VersionNumber,
         now: Timestamp,
     ) -> Result<(), RegistryError> {
+        let [triggers, deliveries] = follow_deletion(namespace, name);
         let batch = [
             statements::must_stay(namespace, name, version),
             statements::delete_version(namespace, name, version),
             statements::after_delete(namespace, name, now),
+            triggers,
+            deliveries,
+            jobs::follow_deletion(namespace, name),
         ];
-        let [must_stay, _, _] = self.run(batch).await?;
+        let [must_stay, ..] = self.run(batch).await?;
         let row = must_stay.rows.into_iter().next().ok_or(RegistryError::NotFound)?;
         match Columns::of(row).integer().map_err(unavailable)? {
             0 => Ok(()),
@@ -72,8 +83,15 @@ impl Functions for SqlRegistry {
         name: &FunctionName,
         now: Timestamp,
     ) -> Result<(), RegistryError> {
-        let batch = [statements::mark_deleted(namespace, name, now), statements::delete_versions(namespace, name)];
-        let [marked, _] = self.run(batch).await?;
+        let [triggers, deliveries] = follow_deletion(namespace, name);
+        let batch = [
+            statements::mark_deleted(namespace, name, now),
+            statements::delete_versions(namespace, name),
+            triggers,
+            deliveries,
+            jobs::follow_deletion(namespace, name),
+        ];
+        let [marked, ..] = self.run(batch).await?;
         found(&marked)
     }
 

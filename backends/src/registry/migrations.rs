@@ -2,7 +2,8 @@
 
 use crate::sql::schema::Migrations;
 
-pub(crate) const MIGRATIONS: &Migrations = &[FUNCTIONS_KEYS_REPLIES, NAMESPACES_IDENTITIES_SECRETS_CONTENTS];
+pub(crate) const MIGRATIONS: &Migrations =
+    &[FUNCTIONS_KEYS_REPLIES, NAMESPACES_IDENTITIES_SECRETS_CONTENTS, DEVICES_INBOX, TRIGGERS_DELIVERIES, JOBS];
 
 const FUNCTIONS_KEYS_REPLIES: &[&str] = &[
     // A deleted function keeps its row with no active version, so that its numbers are never used again.
@@ -190,4 +191,117 @@ const NAMESPACES_IDENTITIES_SECRETS_CONTENTS: &[&str] = &[
     ) STRICT",
     "CREATE INDEX audit_by_time ON audit (at)",
     "CREATE INDEX audit_by_namespace ON audit (namespace, at)",
+];
+
+const DEVICES_INBOX: &[&str] = &[
+    "CREATE TABLE push_devices (
+        namespace TEXT NOT NULL REFERENCES namespaces (name),
+        id TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        device_id TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        token TEXT NOT NULL,
+        platform TEXT,
+        app_version TEXT,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL,
+        PRIMARY KEY (namespace, id),
+        UNIQUE (namespace, owner, device_id, provider)
+    ) STRICT",
+    "CREATE INDEX push_devices_by_token ON push_devices (namespace, provider, token)",
+    "CREATE TABLE inbox (
+        namespace TEXT NOT NULL REFERENCES namespaces (name),
+        id TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        message TEXT NOT NULL CHECK (json_valid(message)),
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        PRIMARY KEY (namespace, id)
+    ) STRICT",
+    "CREATE INDEX inbox_by_owner ON inbox (namespace, owner, id)",
+    "CREATE INDEX inbox_by_time ON inbox (expires_at)",
+];
+
+const TRIGGERS_DELIVERIES: &[&str] = &[
+    "CREATE TABLE triggers (
+        id TEXT PRIMARY KEY,
+        namespace TEXT NOT NULL,
+        function TEXT NOT NULL,
+        spec TEXT NOT NULL CHECK (json_valid(spec)),
+        from_manifest INTEGER NOT NULL CHECK (from_manifest IN (0, 1)),
+        enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+        created_at INTEGER NOT NULL,
+        next_run_at INTEGER,
+        last_run_at INTEGER,
+        FOREIGN KEY (namespace, function) REFERENCES functions (namespace, name)
+    ) STRICT, WITHOUT ROWID",
+    "CREATE INDEX triggers_by_function ON triggers (namespace, function)",
+    // What was deployed before triggers took effect has those of its active manifest. The ids are UUIDs, version 4.
+    "INSERT INTO triggers (id, namespace, function, spec, from_manifest, enabled, created_at)
+        SELECT printf('%s-%s-4%s-8%s-%s', lower(hex(randomblob(4))), lower(hex(randomblob(2))),
+                substr(lower(hex(randomblob(2))), 2), substr(lower(hex(randomblob(2))), 2), lower(hex(randomblob(6)))),
+            v.namespace, v.name, spec.value, 1, 1, f.updated_at
+        FROM functions f
+        JOIN function_versions v ON v.namespace = f.namespace AND v.name = f.name AND v.number = f.active
+        JOIN json_each(v.manifest, '$.triggers') spec
+        GROUP BY v.namespace, v.name, spec.value",
+    // What calls are given; one row for all deliveries of an event.
+    "CREATE TABLE events (
+        id TEXT PRIMARY KEY,
+        input BLOB NOT NULL
+    ) STRICT",
+    "CREATE TABLE deliveries (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        event TEXT NOT NULL REFERENCES events (id),
+        namespace TEXT NOT NULL,
+        function TEXT NOT NULL,
+        version INTEGER,
+        kind TEXT NOT NULL,
+        trigger_id TEXT,
+        bytes INTEGER NOT NULL,
+        depth INTEGER NOT NULL,
+        batch_max INTEGER NOT NULL,
+        in_turn INTEGER NOT NULL CHECK (in_turn IN (0, 1)),
+        due_at INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        begun INTEGER NOT NULL,
+        failed INTEGER NOT NULL,
+        put_off INTEGER NOT NULL,
+        running INTEGER NOT NULL CHECK (running IN (0, 1)),
+        died_at INTEGER,
+        why TEXT,
+        FOREIGN KEY (namespace, function) REFERENCES functions (namespace, name)
+    ) STRICT",
+    "CREATE INDEX deliveries_by_lane ON deliveries (namespace, function, died_at, running, due_at, bytes)",
+    "CREATE INDEX deliveries_by_trigger ON deliveries (trigger_id, seq) WHERE trigger_id IS NOT NULL",
+    "CREATE INDEX deliveries_by_event ON deliveries (event)",
+    "CREATE TRIGGER deliveries_gone AFTER DELETE ON deliveries BEGIN
+        DELETE FROM events WHERE id = OLD.event AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event = OLD.event);
+    END",
+];
+
+const JOBS: &[&str] = &[
+    // Without `completed_at` a job has not ended. The result stands last: lists do not read that far.
+    "CREATE TABLE jobs (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        namespace TEXT NOT NULL,
+        function TEXT NOT NULL,
+        version INTEGER,
+        status TEXT NOT NULL CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
+        progress INTEGER NOT NULL CHECK (progress BETWEEN 0 AND 100),
+        run_at INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        started_at INTEGER,
+        completed_at INTEGER CHECK ((completed_at IS NULL) = (status IN ('pending', 'running'))),
+        error TEXT,
+        result_bytes INTEGER NOT NULL DEFAULT 0,
+        result BLOB,
+        FOREIGN KEY (namespace, function) REFERENCES functions (namespace, name)
+    ) STRICT",
+    "CREATE INDEX jobs_by_time ON jobs (namespace, created_at, id)",
+    "CREATE INDEX jobs_by_function ON jobs (namespace, function, created_at, id)",
+    "CREATE INDEX jobs_waiting ON jobs (namespace, status) WHERE completed_at IS NULL",
+    "CREATE INDEX jobs_ended ON jobs (namespace, completed_at, id, result_bytes) WHERE completed_at IS NOT NULL",
 ];

@@ -75,9 +75,12 @@ impl Namespaces for SqlRegistry {
 }
 
 /// Marks a namespace as ending and deletes every row of it, those that refer to others first.
-const END: [&str; 13] = [
+const END: [&str; 18] = [
     "UPDATE namespaces SET ending = 1 WHERE name = ?1",
     "DELETE FROM owners WHERE namespace = ?1",
+    "DELETE FROM triggers WHERE namespace = ?1",
+    "DELETE FROM deliveries WHERE namespace = ?1",
+    "DELETE FROM jobs WHERE namespace = ?1",
     "DELETE FROM function_versions WHERE namespace = ?1",
     "DELETE FROM functions WHERE namespace = ?1",
     "DELETE FROM replies WHERE namespace = ?1",
@@ -89,6 +92,8 @@ const END: [&str; 13] = [
     "DELETE FROM secrets WHERE namespace = ?1",
     "DELETE FROM data_keys WHERE namespace = ?1",
     "DELETE FROM contents WHERE namespace = ?1",
+    "DELETE FROM push_devices WHERE namespace = ?1",
+    "DELETE FROM inbox WHERE namespace = ?1",
 ];
 
 fn ending(namespace: &Namespace) -> Statement {

@@ -52,6 +52,7 @@ pub(crate) fn new_version(function: &str, id: impl Into<String>) -> NewVersion {
         code: Cid::of(&code()),
         code_bytes: code().len() as u64,
         manifest: Manifest::parse(&format!("name: {function}")).expect("a valid manifest"),
+        triggers: Vec::new(),
         created_at: at(1),
         created_by: "one".to_owned(),
     }

@@ -24,6 +24,32 @@ async fn what_was_acknowledged_is_there_after_opening_again() {
     assert_eq!(number(&*of(&databases, "one"), "SELECT a FROM t").await, 7);
 }
 
+#[tokio::test]
+async fn numbers_of_messages_go_on_after_opening_again_and_belong_to_nobody() {
+    let folder = scratch();
+    let taken = async |times: usize| {
+        let databases = open(folder.path());
+        let database = of(&databases, "one");
+        let mut numbers = Vec::new();
+        for _ in 0..times {
+            let taken = database.transaction_with_sequence(Vec::new(), in_time()).await;
+            numbers.push(taken.expect("a number").1);
+        }
+        for touch in [
+            "DELETE FROM _orama_publish_seq",
+            "UPDATE _orama_publish_seq SET seq = 0",
+            "SELECT seq FROM _orama_publish_seq",
+        ] {
+            let refused = database.execute(statement(touch), in_time()).await;
+            assert!(matches!(refused, Err(SqlError::NotAllowed(_))), "{touch}: {refused:?}");
+        }
+        assert_eq!(database.schema().await.expect("schema"), []);
+        numbers
+    };
+    assert_eq!(taken(2).await, [1, 2]);
+    assert_eq!(taken(2).await, [3, 4]);
+}
+
 /// The files as they lie on the disk while the process lives are what a killed process leaves.
 #[tokio::test]
 async fn what_was_acknowledged_survives_the_death_of_the_process() {
@@ -129,7 +155,9 @@ async fn a_removed_database_leaves_no_file() {
     let left: Vec<PathBuf> =
         std::fs::read_dir(folder.path()).expect("list").map(|e| e.expect("entry").path()).collect();
     assert!(left.iter().all(|file| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("two"))));
-    assert_eq!(number(&*removed, "SELECT count(*) FROM sqlite_schema").await, 0, "the name starts empty");
+    assert!(matches!(removed.bytes().await, Err(SqlError::Removed)));
+    let heir = of(&databases, "one");
+    assert_eq!(number(&*heir, "SELECT count(*) FROM sqlite_schema").await, 0, "the name starts empty");
     assert_eq!(number(&*kept, "SELECT count(*) FROM sqlite_schema").await, 1);
     assert_eq!(of(&databases, "never-used").bytes().await.expect("size"), 0);
     assert!(!folder.path().join("never-used.db").exists(), "a question makes no file");
@@ -152,8 +180,8 @@ async fn removing_stops_the_work_on_it() {
     let began = Instant::now();
     let ((read, written), removed) = join(working, removing).await;
     removed.expect("remove");
-    assert!(matches!(read, Err(SqlError::Unavailable(_))), "{read:?}");
-    assert!(matches!(written, Err(SqlError::Unavailable(_))), "{written:?}");
+    assert!(matches!(read, Err(SqlError::Unavailable(_) | SqlError::Removed)), "{read:?}");
+    assert!(matches!(written, Err(SqlError::Unavailable(_) | SqlError::Removed)), "{written:?}");
     assert!(began.elapsed() < Duration::from_secs(30), "it took {:?}", began.elapsed());
 }
 

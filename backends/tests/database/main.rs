@@ -1,5 +1,6 @@
 //! SQL databases: the suite of the port, and what only files, many callers and hostile ones show.
 
+mod changes;
 mod files;
 mod group;
 mod reads;

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use backends::database::{self, DatabaseConfig, SqliteDatabases};
 use futures_util::future::{join, join_all};
-use ports::SqlError;
+use ports::{Databases, SqlError};
 
-use crate::{ENDLESS, execute, number, of, open, scratch, statement, within};
+use crate::{ENDLESS, execute, named, number, of, open, scratch, statement, within};
 
 /// One thread for all calls: whoever keeps it stops the others.
 #[tokio::test]
@@ -63,4 +64,90 @@ async fn a_changed_schema_is_seen_by_the_next_read() {
             database.query(statement(&format!("SELECT count(*) FROM t{table}")), within(Duration::from_secs(60))).await;
         assert!(matches!(gone, Err(SqlError::Invalid(_))), "{gone:?}");
     }
+}
+
+/// Takes some slices of time, and ends.
+const LONG: &str =
+    "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 2000000) SELECT count(*) FROM n";
+
+fn with_one_place(folder: &std::path::Path) -> SqliteDatabases {
+    database::open(folder, DatabaseConfig { running_max: 1, ..DatabaseConfig::default() }).expect("open the folder")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_reads_of_others_hold_up_nobody() {
+    let folder = scratch();
+    let databases = with_one_place(folder.path());
+    let hogs: Vec<String> = (0..4).map(|number| format!("hog-{number}")).collect();
+    let endless = hogs.iter().chain(&hogs).map(|hog| {
+        let database = of(&databases, hog);
+        tokio::spawn(async move { database.query(statement(ENDLESS), within(Duration::from_secs(600))).await })
+    });
+    let endless: Vec<_> = endless.collect();
+    let database = of(&databases, "one");
+    for _ in 0..5 {
+        assert_eq!(number(&*database, LONG).await, 2_000_000);
+    }
+    assert!(endless.iter().all(|hog| !hog.is_finished()), "all of them are still at it");
+    for hog in &hogs {
+        databases.remove(&named(hog)).await.expect("remove");
+    }
+    for hog in endless {
+        let ended = hog.await.expect("no panic");
+        assert!(
+            matches!(ended, Err(SqlError::Unavailable(_))),
+            "it ran, or waited, until its database went: {ended:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_finds_those_who_wait_for_their_turn() {
+    let folder = scratch();
+    let databases = with_one_place(folder.path());
+    let names: Vec<String> = (0..4).map(|number| format!("hog-{number}")).collect();
+    let endless = names.iter().chain(&names).map(async |name| {
+        let database = of(&databases, name);
+        database.query(statement(ENDLESS), within(Duration::from_millis(400))).await
+    });
+    for ended in join_all(endless).await {
+        assert!(matches!(ended, Err(SqlError::Deadline)), "{ended:?}");
+    }
+    assert_eq!(number(&*of(&databases, "one"), LONG).await, 2_000_000, "no place was lost");
+}
+
+/// Each keeps without end what it has seen: to sort it, to compare it, to look back at it.
+#[tokio::test]
+async fn what_a_statement_keeps_is_bounded() {
+    let folder = scratch();
+    let databases = open(folder.path());
+    let database = of(&databases, "one");
+    let rows = "WITH RECURSIVE c(n, x) AS (VALUES (1, zeroblob(1000000)) UNION ALL SELECT n + 1, zeroblob(1000000 + n) FROM c)";
+    for keeps in [
+        "SELECT count(*) FROM (SELECT x FROM c ORDER BY x LIMIT 100000)",
+        "SELECT count(DISTINCT x) FROM c",
+        ", m AS MATERIALIZED (SELECT * FROM c) SELECT count(*) FROM m AS a, m AS b",
+        "SELECT count(*) FROM (SELECT lag(x, 50000) OVER () AS l FROM c) WHERE l > 1",
+    ] {
+        let refused = database.query(statement(&format!("{rows} {keeps}")), within(Duration::from_secs(120))).await;
+        assert!(matches!(refused, Err(SqlError::Invalid(_))), "`{keeps}`: {refused:?}");
+    }
+    let left = std::fs::read_dir(folder.path()).expect("list").map(|entry| entry.expect("entry").file_name());
+    assert!(left.into_iter().all(|name| name.to_string_lossy().starts_with("one.db")), "nothing stays");
+    assert_eq!(number(&*database, LONG).await, 2_000_000);
+}
+
+#[tokio::test]
+async fn what_a_statement_that_writes_keeps_is_bounded_by_its_database() {
+    let folder = scratch();
+    let databases = open(folder.path());
+    let database = of(&databases, "one");
+    execute(&*database, "CREATE TABLE t (a)").await;
+    databases.set_limit(&named("one"), Some(1 << 20));
+    let insert = "INSERT INTO t SELECT x FROM (WITH RECURSIVE c(n, x) AS (VALUES (1, zeroblob(1000000))
+        UNION ALL SELECT n + 1, zeroblob(1000000 + n) FROM c) SELECT x FROM c ORDER BY x LIMIT 100000)";
+    let refused = database.execute(statement(insert), within(Duration::from_secs(120))).await;
+    assert!(matches!(refused, Err(SqlError::Invalid(_))), "{refused:?}");
+    assert_eq!(number(&*database, "SELECT count(*) FROM t").await, 0);
+    execute(&*database, "INSERT INTO t VALUES (1)").await;
 }

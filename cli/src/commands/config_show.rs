@@ -1,7 +1,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::args::Shared;
-use crate::config::{ConfigFlags, Settings};
+use crate::config::{ConfigFlags, Kind, Settings};
 use crate::failure::Outcome;
 use crate::screen;
 use crate::table::Table;
@@ -32,23 +32,31 @@ pub fn run(args: &Args, shared: &Shared) -> Outcome {
 
 fn document(settings: &Settings, with_origin: bool) -> Value {
     let value = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+    let settings_shown = settings.entries().map(|(setting, text, origin)| (setting, shown(setting.kind, text), origin));
     let entry = |text: &str, origin: &dyn std::fmt::Display| match with_origin {
         true => json!({"value": value(text), "origin": origin.to_string()}),
         false => value(text),
     };
-    let entries = settings.entries().map(|(setting, text, origin)| (setting.path.to_owned(), entry(text, origin)));
+    let entries = settings_shown.map(|(setting, text, origin)| (setting.path.to_owned(), entry(text, origin)));
     Value::Object(entries.collect::<Map<_, _>>())
 }
 
 fn origins(settings: &Settings) -> String {
     let mut table = Table::new(["SETTING", "VALUE", "ORIGIN"]);
     for (setting, text, origin) in settings.entries() {
-        table.row([setting.path.to_owned(), text.to_owned(), origin.to_string()]);
+        table.row([setting.path.to_owned(), shown(setting.kind, text).to_owned(), origin.to_string()]);
     }
     table.render()
 }
 
-/// A file that, read again, gives the same settings.
+/// What stands for a secret that is set.
+const HIDDEN: &str = "***";
+
+fn shown(kind: Kind, text: &str) -> &str {
+    if kind == Kind::Secret && !text.is_empty() { HIDDEN } else { text }
+}
+
+/// A file that, read again, gives the same settings, but for secrets.
 fn yaml(settings: &Settings) -> String {
     let mut file = String::new();
     let mut open_section = "";
@@ -59,15 +67,37 @@ fn yaml(settings: &Settings) -> String {
         }
         open_section = section;
         let indent = if section.is_empty() { "" } else { "  " };
+        if shown(setting.kind, text) == HIDDEN {
+            file.push_str(&format!("{indent}# {key} is set, and not shown\n"));
+            continue;
+        }
         file.push_str(&format!("{indent}{key}: {}\n", scalar(setting.kind, text)));
     }
     file
 }
 
-fn scalar(kind: crate::config::Kind, text: &str) -> String {
+fn scalar(kind: Kind, text: &str) -> String {
     match kind {
-        crate::config::Kind::Number(..) | crate::config::Kind::Switch => text.to_owned(),
+        Kind::Number(..) | Kind::Switch => text.to_owned(),
         // A JSON string is a YAML string.
         _ => json!(text).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        let file = std::env::temp_dir().join(format!("orama-show-{}.yaml", std::process::id()));
+        std::fs::write(&file, "push:\n  ntfy_auth_token: canary\n  apns_key_id: ABC\n").expect("written");
+        let settings = Settings::load(&ConfigFlags { config: Some(file.clone()), ..ConfigFlags::default() });
+        std::fs::remove_file(&file).expect("it is there");
+        let Ok(settings) = settings else { panic!("the settings are good") };
+        let printed = [yaml(&settings), origins(&settings), document(&settings, true).to_string()];
+        assert!(printed.iter().all(|text| !text.contains("canary") && text.contains("ABC")));
+        assert!(printed[0].contains("  # ntfy_auth_token is set, and not shown\n"));
+        assert!(printed[0].contains("  expo_access_token: \"\"\n"), "what is not set is a setting like all others");
     }
 }

@@ -1,3 +1,5 @@
+mod sdk;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,14 +15,18 @@ use crate::screen;
 #[command(after_help = "\
 Examples:
   orama function init hello
-  orama function init hello --lang rust")]
+  orama function init hello --lang rust
+  orama function init hello --sdk")]
 pub struct Args {
     /// Name of the function and of the folder
     #[arg(value_parser = function_name)]
-    name: FunctionName,
+    pub name: FunctionName,
     /// Language of the handler
-    #[arg(long, value_name = "LANGUAGE", default_value = "go", value_parser = language)]
-    lang: Language,
+    #[arg(long, alias = "language", value_name = "LANGUAGE", default_value = "go", value_parser = language)]
+    pub lang: Language,
+    /// Also copy the SDK of the language into the folder, and use it: go, rust, assemblyscript
+    #[arg(long)]
+    pub sdk: bool,
 }
 
 fn language(text: &str) -> Result<Language, String> {
@@ -28,8 +34,8 @@ fn language(text: &str) -> Result<Language, String> {
 }
 
 pub fn run(args: &Args, shared: &Shared) -> Outcome {
-    let folder = create(Path::new(""), &args.name, args.lang)?;
-    let files: Vec<PathBuf> = files(args.lang).iter().map(|(path, _)| folder.join(path)).collect();
+    let folder = create(Path::new(""), args)?;
+    let files: Vec<PathBuf> = files(args)?.into_iter().map(|file| folder.join(file.path)).collect();
     if shared.json {
         screen::json(&json!({"name": args.name, "language": args.lang, "folder": folder, "files": files}));
     } else {
@@ -39,47 +45,72 @@ pub fn run(args: &Args, shared: &Shared) -> Outcome {
     Ok(())
 }
 
-/// Writes the template into a new folder below `parent`; an existing one is left alone.
-pub fn create(parent: &Path, name: &FunctionName, language: Language) -> Outcome<PathBuf> {
-    let folder = parent.join(name.as_str());
+/// Writes the files into a new folder below `parent`; an existing one is left alone.
+pub fn create(parent: &Path, args: &Args) -> Outcome<PathBuf> {
+    let files = files(args)?;
+    let folder = parent.join(args.name.as_str());
     fs::create_dir(&folder).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => Failure::usage(format!("`{}` exists already", folder.display()))
             .hint("choose another name, or remove it first"),
         _ => Failure::file("create", &folder)(error),
     })?;
-    for (path, text) in files(language) {
+    for File { path, text } in files {
         let path = folder.join(path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(Failure::file("create", parent))?;
         }
-        fs::write(&path, fill_in(text, name, language)).map_err(Failure::file("write", &path))?;
+        fs::write(&path, text).map_err(Failure::file("write", &path))?;
     }
     Ok(folder)
 }
 
-/// Path and text of each file; the manifest comes last, as in the documents.
-fn files(language: Language) -> Vec<(&'static str, &'static str)> {
+/// A file of the new folder.
+struct File {
+    path: String,
+    text: String,
+}
+
+/// The manifest comes last, as in the documents; before it, what the handler needs.
+fn files(args: &Args) -> Outcome<Vec<File>> {
     const MANIFEST: (&str, &str) = ("function.yaml", include_str!("../templates/function.yaml.txt"));
+    let filled = |(path, text): &(&str, &str)| File { path: (*path).to_owned(), text: fill_in(text, args) };
+    let mut files: Vec<File> = match args.sdk {
+        true => sdk::of(args.lang)?.templates.iter().map(filled).collect(),
+        false => templates(args.lang).iter().map(filled).collect(),
+    };
+    if args.sdk {
+        files.extend(copy_of(sdk::of(args.lang)?));
+    }
+    files.push(filled(&MANIFEST));
+    Ok(files)
+}
+
+fn templates(language: Language) -> &'static [(&'static str, &'static str)] {
     match language {
-        Language::Go => vec![("function.go", include_str!("../templates/function.go")), MANIFEST],
-        Language::Rust => vec![
+        Language::Go => &[("function.go", include_str!("../templates/function.go"))],
+        Language::Rust => &[
             ("src/main.rs", include_str!("../templates/main.rs")),
             ("Cargo.toml", include_str!("../templates/Cargo.toml.txt")),
-            MANIFEST,
         ],
-        Language::C => vec![("function.c", include_str!("../templates/function.c")), MANIFEST],
-        Language::Zig => vec![("function.zig", include_str!("../templates/function.zig")), MANIFEST],
-        Language::AssemblyScript => vec![("function.ts", include_str!("../templates/function.ts")), MANIFEST],
+        Language::C => &[("function.c", include_str!("../templates/function.c"))],
+        Language::Zig => &[("function.zig", include_str!("../templates/function.zig"))],
+        Language::AssemblyScript => &[("function.ts", include_str!("../templates/function.ts"))],
     }
 }
 
+fn copy_of(sdk: &sdk::Sdk) -> impl Iterator<Item = File> {
+    let below = |path: &str, text: &str| File { path: format!("{}/{path}", sdk::FOLDER), text: text.to_owned() };
+    let files = sdk.files.iter().map(move |(path, text)| below(path, text));
+    files.chain([below("README.md", &sdk.readme())])
+}
+
 /// Go is what the document shows, and shows in the file's name; the others are named.
-fn fill_in(text: &str, name: &FunctionName, language: Language) -> String {
-    let language = match language {
+fn fill_in(text: &str, args: &Args) -> String {
+    let language = match args.lang {
         Language::Go => String::new(),
         other => format!("language: {}\n", other.as_str()),
     };
-    text.replace("{{name}}", name.as_str()).replace("{{language}}\n", &language)
+    text.replace("{{name}}", args.name.as_str()).replace("{{language}}\n", &language)
 }
 
 #[cfg(test)]
@@ -88,14 +119,14 @@ mod tests {
 
     use super::*;
 
-    fn name() -> FunctionName {
-        FunctionName::parse("my-function").expect("a name")
+    fn args(lang: Language, sdk: bool) -> Args {
+        Args { name: FunctionName::parse("my-function").expect("a name"), lang, sdk }
     }
 
     #[test]
     fn a_go_function_is_exactly_a_handler_and_a_manifest() {
         let parent = tempfile::tempdir().expect("a folder");
-        let folder = create(parent.path(), &name(), Language::Go).expect("made");
+        let folder = create(parent.path(), &args(Language::Go, false)).expect("made");
         let mut names: Vec<_> =
             fs::read_dir(&folder).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
         names.sort();
@@ -117,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_other_languages_are_named_in_the_manifest() {
-        let text = fill_in(include_str!("../templates/function.yaml.txt"), &name(), Language::Zig);
+        let text = fill_in(include_str!("../templates/function.yaml.txt"), &args(Language::Zig, false));
         assert!(text.starts_with("name: my-function\nlanguage: zig\n"), "{text}");
     }
 
@@ -125,7 +156,27 @@ mod tests {
     fn an_existing_folder_is_left_alone() {
         let parent = tempfile::tempdir().expect("a folder");
         fs::create_dir(parent.path().join("my-function")).expect("made");
-        assert!(create(parent.path(), &name(), Language::Go).expect_err("refused").message.ends_with("exists already"));
+        assert!(
+            create(parent.path(), &args(Language::Go, false)).expect_err("refused").message.ends_with("exists already")
+        );
         assert_eq!(fs::read_dir(parent.path().join("my-function")).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn an_sdk_is_copied_beside_a_handler_that_uses_it() {
+        let parent = tempfile::tempdir().expect("a folder");
+        for (lang, handler, word) in [
+            (Language::Go, "function.go", "orama/sdk/fn"),
+            (Language::Rust, "src/main.rs", "orama_fn"),
+            (Language::AssemblyScript, "function.ts", "./orama"),
+        ] {
+            let name = FunctionName::parse(lang.as_str()).expect("a name");
+            let folder = create(parent.path(), &Args { name, ..args(lang, true) }).expect("made");
+            assert!(fs::read_to_string(folder.join(handler)).expect("a handler").contains(word), "{handler}");
+            let readme = fs::read_to_string(folder.join("orama/README.md")).expect("a page");
+            assert!(readme.starts_with("# The SDK of Orama") && readme.contains("offline"), "{readme}");
+        }
+        create(parent.path(), &args(Language::C, true)).expect_err("there is none for C");
+        assert!(!parent.path().join("my-function").exists(), "a refusal leaves no folder");
     }
 }

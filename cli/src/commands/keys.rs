@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::connect;
-use crate::args::Shared;
+use crate::args::{Shared, scopes_help};
 use crate::failure::Outcome;
 use crate::gateway::{self, segment};
 use crate::table::Table;
@@ -29,8 +29,7 @@ pub struct Create {
     /// What people call it
     #[arg(long)]
     name: String,
-    /// What it may do: invoke, deploy, data, admin; one or more
-    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', required = true)]
+    #[arg(long = "scope", help = scopes_help(), value_name = "SCOPE", value_delimiter = ',', required = true)]
     scopes: Vec<String>,
     /// When it ends: 12h, 30d [default: never]
     #[arg(long, value_name = "TIME", value_parser = units::duration)]

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::connect;
-use crate::args::Shared;
+use crate::args::{Shared, scopes_help};
 use crate::failure::Outcome;
 use crate::gateway::{self, segment};
 use crate::table::Table;
@@ -30,8 +30,7 @@ Examples:
 pub struct Add {
     /// Address of the wallet
     wallet: String,
-    /// What it may do: invoke, deploy, data, admin; one or more
-    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', default_value = "admin")]
+    #[arg(long = "scope", help = scopes_help(), value_name = "SCOPE", value_delimiter = ',', default_value = "admin")]
     scopes: Vec<String>,
 }
 

@@ -67,6 +67,12 @@ pub struct Rotate {}
 #[derive(Clone)]
 pub struct Hidden(String);
 
+impl Hidden {
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for Hidden {
     type Err = std::convert::Infallible;
 

@@ -49,8 +49,10 @@ fn value(setting: &'static Setting, node: Node) -> Read<FileValue> {
     let text = match setting.kind {
         Kind::Number(..) => yaml::integer(node, setting.path)?.to_string(),
         Kind::Switch => yaml::boolean(node, setting.path)?.to_string(),
-        Kind::Ranges => yaml::texts(node, setting.path)?.join(","),
-        Kind::Address | Kind::Path | Kind::OneOf(_) | Kind::Text => yaml::text(node, setting.path)?,
+        Kind::Ranges | Kind::Origins => yaml::texts(node, setting.path)?.join(","),
+        Kind::Address | Kind::Path | Kind::OneOf(_) | Kind::Text | Kind::Secret | Kind::Url => {
+            yaml::text(node, setting.path)?
+        }
     };
     match setting.check(&text) {
         Ok(()) => Ok(FileValue { setting, text, line }),

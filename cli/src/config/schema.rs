@@ -15,8 +15,14 @@ pub enum Kind {
     Switch,
     /// Any text, also none.
     Text,
+    /// The same, never shown.
+    Secret,
+    /// An http or https URL, or none.
+    Url,
     /// Ranges of addresses, such as `10.0.0.0/8`: a list in a file, with commas between them elsewhere.
     Ranges,
+    /// Origins of pages, such as `https://app.example.com`, or `*`: a list in a file, with commas between them elsewhere.
+    Origins,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +64,18 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.queue_wait_ms", Kind::Number(0, 300_000), "10000", "longest wait for a place"),
     setting("limits.input_bytes_max", Kind::Number(1, 64 << 20), "1048576", "largest input of a call"),
     setting("limits.code_bytes_max", Kind::Number(8, 1 << 30), "67108864", "largest upload of code"),
+    setting(
+        "limits.sockets_max",
+        Kind::Number(0, 1_000_000),
+        "10000",
+        "WebSockets with an instance of their own on this node",
+    ),
+    setting(
+        "limits.sockets_per_namespace_max",
+        Kind::Number(0, 1_000_000),
+        "2000",
+        "WebSockets with an instance of their own in one namespace",
+    ),
     setting("limits.connections_max", Kind::Number(1, 1_000_000), "10000", "open connections"),
     setting(
         "limits.connections_per_address_max",
@@ -88,6 +106,48 @@ pub const SETTINGS: &[Setting] = &[
         "67108864",
         "bytes that one namespace may cache",
     ),
+    setting(
+        "pubsub.history_messages_max",
+        Kind::Number(0, 1_000_000),
+        "1000",
+        "messages of a topic that are kept for who comes back; 0 keeps none",
+    ),
+    setting("pubsub.history_bytes_max", Kind::Number(0, 1 << 30), "1048576", "bytes of messages kept, per topic"),
+    setting("pubsub.history_seconds", Kind::Number(0, 86_400), "300", "time that messages are kept"),
+    setting(
+        "pubsub.history_bytes_max_per_namespace",
+        Kind::Number(0, 1 << 40),
+        "33554432",
+        "bytes of messages kept, per namespace",
+    ),
+    setting("pubsub.topics_max_per_namespace", Kind::Number(1, 10_000_000), "20000", "topics in one namespace"),
+    setting(
+        "pubsub.subscriptions_max_per_namespace",
+        Kind::Number(1, 10_000_000),
+        "100000",
+        "subscriptions in one namespace",
+    ),
+    setting("push.ntfy_base_url", Kind::Url, "", "server of ntfy for namespaces that name none"),
+    setting("push.ntfy_auth_token", Kind::Secret, "", "access token of that server"),
+    setting("push.expo_access_token", Kind::Secret, "", "access token of Expo"),
+    setting("push.apns_key_pem", Kind::Secret, "", "signing key of Apple: the text of the `.p8` file"),
+    setting("push.apns_key_id", Kind::Text, "", "id of that key"),
+    setting("push.apns_team_id", Kind::Text, "", "id of the team at Apple"),
+    setting("push.apns_topic", Kind::Text, "", "bundle id of the app"),
+    setting("push.apns_sandbox", Kind::Switch, "false", "use Apple's sandbox, as apps from Xcode do"),
+    setting("push.fcm_service_account", Kind::Secret, "", "service account of Firebase: the text of the JSON file"),
+    setting("push.vapid_private_key", Kind::Secret, "", "key that browsers know the node by"),
+    setting("push.vapid_subject", Kind::Text, "", "where push services reach you: `mailto:` or `https:`"),
+    setting("push.expo_url", Kind::Url, "https://exp.host/", "where Expo is"),
+    setting("push.apns_url", Kind::Url, "https://api.push.apple.com/", "where Apple is"),
+    setting("push.apns_sandbox_url", Kind::Url, "https://api.sandbox.push.apple.com/", "where Apple's sandbox is"),
+    setting("push.fcm_url", Kind::Url, "https://fcm.googleapis.com/", "where Firebase is"),
+    setting(
+        "push.fcm_token_url",
+        Kind::Url,
+        "",
+        "where service accounts get their tokens; nothing means where they say themselves",
+    ),
     setting("egress.private", Kind::Ranges, "", "private addresses that functions may list under `egress.allow`"),
     setting(
         "secrets.master_key_file",
@@ -101,6 +161,18 @@ pub const SETTINGS: &[Setting] = &[
     setting("retention.age_days", Kind::Number(1, 3650), "7", "days that records of calls are kept"),
     setting("retention.bytes_max_per_namespace", ANY_BYTES, "1073741824", "bytes of records kept, per namespace"),
     setting("drain_seconds", Kind::Number(0, 3600), "30", "time for running calls to finish after SIGTERM"),
+    setting(
+        "gateway.trusted_proxies",
+        Kind::Ranges,
+        "127.0.0.0/8,::1",
+        "addresses of the proxies in front, whose `X-Forwarded-For` counts",
+    ),
+    setting(
+        "gateway.allowed_origins",
+        Kind::Origins,
+        "",
+        "origins whose pages may open WebSockets, beside those of the node's own host; `*` for all",
+    ),
     setting("gateway.timeout_as_rate_limited", Kind::Switch, "false", "answer a timeout with 429 instead of 504"),
     setting("engine.shards", Kind::Number(0, 1024), "0", "runtimes that run guests; 0 means one a core"),
     setting(
@@ -137,8 +209,11 @@ impl Setting {
                 Ok(number) if (least..=most).contains(&number) => Ok(()),
                 _ => Err(format!("must be a whole number from {least} to {most}, not `{text}`")),
             },
-            Kind::Text => Ok(()),
-            Kind::Ranges => ranges(text).try_for_each(|range| match AddressRange::parse(range) {
+            Kind::Text | Kind::Secret => Ok(()),
+            Kind::Url if text.is_empty() || is_http_url(text) => Ok(()),
+            Kind::Url => Err(format!("must be an http or https URL, not `{text}`")),
+            Kind::Origins => listed(text).try_for_each(check_origin),
+            Kind::Ranges => listed(text).try_for_each(|range| match AddressRange::parse(range) {
                 Ok(_) => Ok(()),
                 Err(why) => Err(format!("must be ranges of addresses, such as `10.0.0.0/8`, not `{range}`: {why}")),
             }),
@@ -148,9 +223,23 @@ impl Setting {
     }
 }
 
-/// The ranges of a value of [`Kind::Ranges`].
-pub fn ranges(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|range| !range.is_empty())
+fn is_http_url(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+/// The entries of a value of [`Kind::Ranges`] or [`Kind::Origins`].
+pub fn listed(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}
+
+/// As browsers write it: scheme and host, a port where it is not that of the scheme, and nothing more.
+fn check_origin(text: &str) -> Result<(), String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
+    match text == "*" || host.is_some_and(plain) {
+        true => Ok(()),
+        false => Err(format!("must be origins, such as `https://app.example.com`, or `*`, not `{text}`")),
+    }
 }
 
 pub fn variable(path: &str) -> String {

@@ -43,6 +43,8 @@ fn without_a_file_everything_has_a_default() {
                 queue_wait: 10s,
                 input_bytes_max: 1048576,
                 code_bytes_max: 67108864,
+                sockets_max: 10000,
+                sockets_per_namespace_max: 2000,
                 connections_max: 10000,
                 connections_per_address_max: 1000,
                 sign_ins_per_minute: 600,
@@ -58,6 +60,23 @@ fn without_a_file_everything_has_a_default() {
             },
             registration_open: false,
             cache_bytes_max_per_namespace: 67108864,
+            pubsub: PubSubConfig {
+                history_messages_max: 1000,
+                history_bytes_max: 1048576,
+                history_age_max: 300s,
+                history_bytes_max_per_namespace: 33554432,
+                topics_max_per_namespace: 20000,
+                subscriptions_max_per_namespace: 100000,
+            },
+            push: PushConfig {
+                defaults: {},
+                endpoints: {
+                    "expo": "https://exp.host/",
+                    "apns": "https://api.push.apple.com/",
+                    "apns_sandbox": "https://api.sandbox.push.apple.com/",
+                    "fcm": "https://fcm.googleapis.com/",
+                },
+            },
             egress_private: [],
             secrets: SecretsConfig {
                 master_key_file: None,
@@ -72,6 +91,17 @@ fn without_a_file_everything_has_a_default() {
             drain: 30s,
             gateway: GatewayConfig {
                 timeout_as_rate_limited: false,
+                trusted_proxies: [
+                    AddressRange {
+                        first: 127.0.0.0,
+                        prefix: 8,
+                    },
+                    AddressRange {
+                        first: ::1,
+                        prefix: 128,
+                    },
+                ],
+                allowed_origins: [],
             },
             engine: EngineConfig {
                 shards: None,
@@ -100,8 +130,10 @@ fn every_setting_reaches_the_configuration() {
             Kind::OneOf(words) => words.iter().find(|word| **word != setting.default).expect("two words").to_string(),
             Kind::Number(least, most) => if setting.default == most.to_string() { least } else { most }.to_string(),
             Kind::Switch => "true".to_owned(),
-            Kind::Text => "something".to_owned(),
+            Kind::Text | Kind::Secret => "something".to_owned(),
+            Kind::Url => "http://127.0.0.1:7/".to_owned(),
             Kind::Ranges => "10.0.0.0/8,fd00::/8".to_owned(),
+            Kind::Origins => "https://app.example.com,http://localhost:3000".to_owned(),
         };
         let mut settings = Settings::defaults(SCHEMA);
         settings.apply_environment([(setting.variable(), other)].into_iter()).expect("a value of its kind");
@@ -124,6 +156,22 @@ fn a_file_sets_what_it_names() {
 }
 
 #[test]
+fn push_has_defaults_for_every_namespace() {
+    let file = "push:\n  ntfy_base_url: https://ntfy.example\n  apns_sandbox: true\n  apns_key_pem: |\n    -----BEGIN\n    A\n";
+    let settings = from_file(file).expect("good settings");
+    let push = ServeConfig::from(&settings).push;
+    let pem = push.defaults.get(PushField::ApnsKeyPem);
+    assert_eq!((pem, push.defaults.get(PushField::ApnsSandbox)), (Some("-----BEGIN\nA\n"), Some("true")));
+    assert_eq!(format!("{:?}", push.defaults), "{NtfyBaseUrl, ApnsKeyPem, ApnsSandbox}", "no secret in a log");
+    check(
+        "push: {expo_url: exp.host}",
+        expect![
+            "refused: `orama.yaml` line 1, column 18: `push.expo_url` must be an http or https URL, not `exp.host`"
+        ],
+    );
+}
+
+#[test]
 fn an_unknown_key_names_its_place_and_the_nearest_key() {
     check(
         "limits:\n  queue_mx: 5",
@@ -136,7 +184,7 @@ fn an_unknown_key_names_its_place_and_the_nearest_key() {
     check(
         "colour: red",
         expect![
-            "refused: `orama.yaml` line 1, column 1: unknown key `colour`; known are `listen`, `data`, `log`, `limits`, `auth`, `cache`, `egress`, `secrets`, `retention`, `drain_seconds`, `gateway`, `engine`"
+            "refused: `orama.yaml` line 1, column 1: unknown key `colour`; known are `listen`, `data`, `log`, `limits`, `auth`, `cache`, `pubsub`, `push`, `egress`, `secrets`, `retention`, `drain_seconds`, `gateway`, `engine`"
         ],
     );
 }

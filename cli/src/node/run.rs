@@ -16,7 +16,7 @@ use engines::{WasmConfig, WasmEngine};
 use ports::memory::MemoryStorage;
 use ports::{
     Call, CallContext, Code, ContentInfo, Databases, Egress, EgressError, Engine, Failed, FetchReply, FetchRequest,
-    Fetcher, Invoker, Keys, OwnedStorage, PrepareError, Reply, Secret, Secrets, Services, Storage,
+    Fetcher, Invoker, Keys, NoHouse, OwnedStorage, PrepareError, Reply, Secret, Secrets, Services, Storage,
 };
 
 use super::{RunOutcome, RunReply, RunRequest, helper_command};
@@ -51,6 +51,9 @@ async fn run_in(request: RunRequest) -> anyhow::Result<RunOutcome> {
         caller: Arc::new(Caller::anonymous()),
         trigger: TriggerKind::Http,
         depth: 0,
+        trigger_depth: 0,
+        socket: None,
+        job: None,
         deadline,
     };
     let call = Call { context, http: None, input: request.input.clone(), observed: ports::Observed::default() };
@@ -117,6 +120,11 @@ fn services(request: RunRequest, code: Cid) -> anyhow::Result<Arc<Services>> {
         secrets: here.clone(),
         fetcher: here.clone(),
         invoker: here,
+        bus: Arc::new(NoHouse),
+        sockets: Arc::new(NoHouse),
+        ephemeral: Arc::new(NoHouse),
+        jobs: Arc::new(NoHouse),
+        notifier: Arc::new(NoHouse),
     }))
 }
 

@@ -11,6 +11,7 @@ use backends::cache::LocalConfig;
 use backends::database::DatabaseConfig;
 use backends::egress::{EgressConfig, HttpEgress};
 use backends::keys::MasterKeySource;
+use backends::pubsub::History;
 use domain::{Namespace, Scope, Scopes};
 use engines::{WasmConfig, WasmEngine};
 use gateway::{Bound, EdgeConfig, Gateway, GatewayConfig};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::life::StopSignals;
 use super::{helper_command, logging};
-use crate::config::{SecretsConfig, ServeConfig};
+use crate::config::{PubSubConfig, SecretsConfig, ServeConfig};
 use crate::{screen, store_credential};
 
 /// Serves until SIGTERM or Ctrl-C, then drains; a second signal ends at once.
@@ -94,6 +95,7 @@ async fn open_platform(
     let seal = keys.node_key("compiled-modules").context("open the key of compiled modules")?;
     let mut engine = WasmConfig::new(folder.compiled(), helper_command()?, seal);
     engine.instances_max = u32::try_from(config.engine.instances_max).context("`engine.instances_max` is too large")?;
+    engine.sockets_max = u32::try_from(config.limits.sockets_max).context("`limits.sockets_max` is too large")?;
     engine.memory_keep_resident_bytes = config.engine.memory_keep_resident_bytes;
     let engine = WasmEngine::open(engine, storage.clone(), background.clone())?;
     let content = backends::storage::open(&folder.content()).context("open the content storage")?;
@@ -106,6 +108,8 @@ async fn open_platform(
         content: Arc::new(content),
         databases: Arc::new(databases),
         caches: backends::cache::open(cache_config(config)),
+        pubsub: backends::pubsub::open(pubsub_config(config)),
+        push: Arc::new(backends::push::open(egress.clone(), config.push.endpoints.clone(), Arc::new(SystemClock))),
         egress,
         keys: Arc::new(keys),
         engine: Arc::new(engine),
@@ -124,12 +128,15 @@ fn platform_config(config: &ServeConfig) -> platform::Config {
             queue_wait: limits.queue_wait,
             input_bytes_max: limits.input_bytes_max,
             code_bytes_max: limits.code_bytes_max,
+            node_sockets: limits.sockets_max,
+            namespace_sockets: limits.sockets_per_namespace_max,
         },
         retention: Retention { age_max: config.retention.age_max, bytes_max: config.retention.bytes_max_per_namespace },
         namespace_defaults: config.namespace_defaults.clone(),
         registration_open: config.registration_open,
         sign_ins_per_minute: limits.sign_ins_per_minute,
         audit_age_max: config.retention.audit_age_max,
+        push: config.push.defaults.clone(),
     }
 }
 
@@ -156,6 +163,25 @@ fn cache_config(config: &ServeConfig) -> backends::cache::Config {
     })
 }
 
+fn pubsub_config(config: &ServeConfig) -> backends::pubsub::Config {
+    let PubSubConfig {
+        history_messages_max,
+        history_bytes_max,
+        history_age_max,
+        history_bytes_max_per_namespace,
+        topics_max_per_namespace,
+        subscriptions_max_per_namespace,
+    } = config.pubsub;
+    let history =
+        History { messages_max: history_messages_max, bytes_max: history_bytes_max, age_max: history_age_max };
+    backends::pubsub::Config::Local(backends::pubsub::LocalConfig {
+        history,
+        history_bytes_max_per_namespace,
+        topics_max_per_namespace,
+        subscriptions_max_per_namespace,
+    })
+}
+
 fn egress_config(config: &ServeConfig) -> EgressConfig {
     EgressConfig { permitted_private: config.egress_private.clone(), ..EgressConfig::default() }
 }
@@ -168,7 +194,13 @@ fn gateway_config(config: &ServeConfig) -> GatewayConfig {
         connections_per_address_max: config.limits.connections_per_address_max,
         ..EdgeConfig::default()
     };
-    GatewayConfig { edge, timeout_as_rate_limited: config.gateway.timeout_as_rate_limited, ..GatewayConfig::default() }
+    GatewayConfig {
+        edge,
+        timeout_as_rate_limited: config.gateway.timeout_as_rate_limited,
+        trusted_proxies: config.gateway.trusted_proxies.clone(),
+        allowed_origins: config.gateway.allowed_origins.clone(),
+        ..GatewayConfig::default()
+    }
 }
 
 /// At the very first start: the key of the node. It is written down before it is stored, so that a crash in between

@@ -6,15 +6,15 @@ use super::*;
 use crate::commands::init;
 
 #[track_caller]
-fn check(language: Language) {
-    if let Err(missing) = find(language) {
+fn check(lang: Language, sdk: bool) {
+    if let Err(missing) = find(lang) {
         panic!("{}; {}; or run `cargo xtask setup`", missing.message, missing.install);
     }
     let folder = tempfile::tempdir().expect("a folder");
     let name = domain::FunctionName::parse("my-function").expect("a name");
-    let made = init::create(folder.path(), &name, language).expect("a project");
+    let made = init::create(folder.path(), &init::Args { name, lang, sdk }).expect("a project");
     let project = Project::open(&made).expect("the manifest is right");
-    assert_eq!(project.language().map_err(|failure| failure.message), Ok(language));
+    assert_eq!(project.language().map_err(|failure| failure.message), Ok(lang));
     assert!(project.is_stale().expect("looked"));
     build(&project).unwrap_or_else(|failure| panic!("{}", failure.message));
     assert!(project.read_module().expect("a module").len() > 8);
@@ -23,27 +23,42 @@ fn check(language: Language) {
 
 #[test]
 fn the_go_template_builds() {
-    check(Language::Go);
+    check(Language::Go, false);
 }
 
 #[test]
 fn the_rust_template_builds() {
-    check(Language::Rust);
+    check(Language::Rust, false);
 }
 
 #[test]
 fn the_c_template_builds() {
-    check(Language::C);
+    check(Language::C, false);
 }
 
 #[test]
 fn the_zig_template_builds() {
-    check(Language::Zig);
+    check(Language::Zig, false);
 }
 
 #[test]
 fn the_assemblyscript_template_builds() {
-    check(Language::AssemblyScript);
+    check(Language::AssemblyScript, false);
+}
+
+#[test]
+fn the_go_template_with_the_sdk_builds() {
+    check(Language::Go, true);
+}
+
+#[test]
+fn the_rust_template_with_the_sdk_builds() {
+    check(Language::Rust, true);
+}
+
+#[test]
+fn the_assemblyscript_template_with_the_sdk_builds() {
+    check(Language::AssemblyScript, true);
 }
 
 fn project(manifest: &str) -> (tempfile::TempDir, Project) {

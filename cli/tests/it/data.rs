@@ -1,43 +1,12 @@
 //! What a namespace keeps, from the command line: secrets, SQL, the cache, content.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::Stdio;
 
-use expect_test::{Expect, expect};
+use expect_test::expect;
 use serde_json::{Value, json};
 
-use crate::support::{Printed, Server, fixture, normalised};
-
-#[track_caller]
-fn check(server: &Server, arguments: &[&str], want: Expect) {
-    let printed = server.orama(arguments);
-    printed.ok();
-    want.assert_eq(&clean(server, &printed));
-}
-
-#[track_caller]
-fn check_failure(server: &Server, arguments: &[&str], code: i32, want: Expect) {
-    let printed = server.orama(arguments);
-    assert_eq!((printed.code, &*printed.stdout), (Some(code), ""), "{printed:?}");
-    want.assert_eq(&clean(server, &printed));
-}
-
-fn clean(server: &Server, printed: &Printed) -> String {
-    let text = format!("{}{}", printed.stdout, printed.stderr);
-    normalised(&text.replace(server.address(), "GATEWAY").replace(&*server.folder().to_string_lossy(), "FOLDER"))
-}
-
-/// Runs a verb with something on its stdin.
-fn with_input(server: &Server, arguments: &[&str], input: &[u8]) -> Printed {
-    let mut command = server.command(&server.folder());
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = command.spawn().expect("the binary starts");
-    // It may end before it has read everything.
-    let _ = process.stdin.take().expect("a pipe").write_all(input);
-    process.wait_with_output().expect("it ends").into()
-}
+use crate::support::{Printed, Server, check, check_failure, clean, fixture, normalised, with_input};
 
 fn write(server: &Server, name: &str, bytes: impl AsRef<[u8]>) {
     let path = server.folder().join(name);

@@ -7,7 +7,9 @@
 
 mod disk;
 mod load;
+mod messages;
 mod rows;
+mod sent;
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -17,12 +19,15 @@ use std::time::{Duration, Instant};
 
 use disk::Disk;
 use load::{Book, Load};
-use rows::{Rows, Writers};
+use messages::Messages;
+use rows::Rows;
+use sent::Writers;
 
 use crate::support::Server;
 
 const KILLS: u32 = 50;
 const ROW_KILLS: u32 = 100;
+const MESSAGE_KILLS: u32 = 50;
 const POWER_CUTS: u32 = 5;
 
 #[test]
@@ -111,7 +116,7 @@ fn five_power_cuts_lose_no_row_that_was_acknowledged() {
     for round in 1..=POWER_CUTS {
         let writers = rows.write(&server.http());
         writers.wait_for(20 + dice.below(200) as usize, Duration::from_micros(dice.below(5_000)));
-        inside_a_write += u32::from(cut_power_of_writers(&disk, &mut server, &rows, writers) > 0);
+        inside_a_write += u32::from(cut_power_of_writers(&disk, &mut server, writers) > 0);
         assert_clean(&server);
         server.restart();
         assert_eq!(rows.wrongs(&server.http()), [""; 0], "after power cut {round}");
@@ -121,7 +126,51 @@ fn five_power_cuts_lose_no_row_that_was_acknowledged() {
     server.kill();
 }
 
-/// Shows that the test above would notice.
+#[test]
+fn fifty_kills_lose_no_call_of_a_message_that_was_acknowledged() {
+    let mut server = Server::start();
+    let messages = Messages::create(&server.http());
+    let mut dice = Dice::new();
+    let mut inside_a_publish = 0;
+    for _ in 0..MESSAGE_KILLS {
+        let writers = messages.publish(&server.http());
+        writers.wait_for(dice.below(40) as usize, Duration::from_micros(dice.below(5_000)));
+        let killed_at = Instant::now();
+        let log = server.kill();
+        inside_a_publish += u32::from(writers.join(killed_at) > 0);
+        server.assert_calm(&log);
+        server.restart();
+    }
+    assert_eq!(messages.wrongs(&server.http()), [""; 0]);
+    println!("{} messages, {inside_a_publish} of {MESSAGE_KILLS} kills inside a publish", messages.acknowledged());
+    assert!(messages.acknowledged() >= 500, "{} messages are too few to show anything", messages.acknowledged());
+    assert!(inside_a_publish * 100 >= MESSAGE_KILLS * 30, "only {inside_a_publish} kills landed inside a publish");
+}
+
+#[test]
+fn five_power_cuts_lose_no_call_of_a_message_that_was_acknowledged() {
+    let disk = Disk::make();
+    let mut server = Server::prepared();
+    server.keep_data_in(disk.folder().join("data"));
+    server.expect_warning("a compiled module is damaged");
+    server.restart();
+    let messages = Messages::create(&server.http());
+    let mut dice = Dice::new();
+    let mut inside_a_publish = 0;
+    for round in 1..=POWER_CUTS {
+        let writers = messages.publish(&server.http());
+        writers.wait_for(20 + dice.below(200) as usize, Duration::from_micros(dice.below(5_000)));
+        inside_a_publish += u32::from(cut_power_of_writers(&disk, &mut server, writers) > 0);
+        assert_clean(&server);
+        server.restart();
+        assert_eq!(messages.wrongs(&server.http()), [""; 0], "after power cut {round}");
+    }
+    println!("{} messages, {inside_a_publish} of {POWER_CUTS} cuts inside a publish", messages.acknowledged());
+    assert!(inside_a_publish * 100 >= POWER_CUTS * 30, "only {inside_a_publish} cuts landed inside a publish");
+    server.kill();
+}
+
+/// Shows that the test of rows would notice.
 #[test]
 fn a_power_cut_of_rows_without_syncs_is_noticed() {
     let disk = Disk::make();
@@ -136,7 +185,7 @@ fn a_power_cut_of_rows_without_syncs_is_noticed() {
     server.restart();
     let writers = rows.write(&server.http());
     writers.wait_for(200, Duration::ZERO);
-    cut_power_of_writers(&disk, &mut server, &rows, writers);
+    cut_power_of_writers(&disk, &mut server, writers);
 
     server.set_environment([]);
     let wrongs = match server.try_restart() {
@@ -149,14 +198,15 @@ fn a_power_cut_of_rows_without_syncs_is_noticed() {
 
 /// Returns how many requests had been sent when the cut was over and were never answered: writes are so quick that those under
 /// way when it begins may still be done.
-fn cut_power_of_writers(disk: &Disk, server: &mut Server, rows: &Rows, writers: Writers) -> usize {
+fn cut_power_of_writers(disk: &Disk, server: &mut Server, writers: Writers) -> usize {
     let cut_at = Instant::now();
     disk.cut_power();
     let cut_over = Instant::now();
     // What it says about a disk that is gone is of no interest.
     server.kill();
+    let sent = writers.sent.clone();
     let unanswered = writers.join(cut_over);
-    rows.doubt_since(cut_at);
+    sent.doubt_since(cut_at);
     disk.mount_again();
     unanswered
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::support::Server;
 
 /// A copy of an example in a folder beside a copy of the SDK, so that the tests leave no modules in the tree.
-fn copy(server: &Server, name: &str) -> PathBuf {
+pub fn copy(server: &Server, name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let sdk = server.folder().join("sdk/go");
     if !sdk.exists() {
@@ -31,7 +31,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-fn deploy(server: &Server, folder: &Path) {
+pub fn deploy(server: &Server, folder: &Path) {
     server.orama_in(folder, ["function", "build"]).ok();
     server.orama_in(folder, ["function", "deploy"]).ok();
 }

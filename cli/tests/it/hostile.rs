@@ -236,9 +236,9 @@ fn input_of_the_wrong_kind_is_refused_or_passed_on_as_it_is() {
             http.deploy("x", &fixture("echo"), &[("memory_limit_mb", "{}")]).expect("the server answers"),
         ],
         expect![[r#"
-            400 VALIDATION_FAILED: the body must be empty or `{"version": N}` with a whole number from 1
-            400 VALIDATION_FAILED: the body must be empty or `{"version": N}` with a whole number from 1
-            400 VALIDATION_FAILED: the body must be empty or `{"version": N}` with a whole number from 1
+            400 VALIDATION_FAILED: the body is not valid JSON: see line 1, column 2
+            400 VALIDATION_FAILED: `version` must be a whole number from 1
+            400 VALIDATION_FAILED: `version` must be a whole number from 1
             400 VALIDATION_FAILED: `metadata` is not a JSON object: expected ident at line 1 column 2
             400 VALIDATION_FAILED: `memory_limit_mb` must be a whole number, 1 to 256
         "#]],

@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use expect_test::{Expect, expect};
+use expect_test::expect;
 use serde_json::{Value, json};
 
-use crate::support::{Printed, Server, normalised};
+use crate::support::{Printed, Server, check, check_failure, normalised};
 
 /// Keys that everybody knows: of the EIP-155 document, and the seed and public half of the first test of RFC 8032.
 const ETHEREUM: &str = "4646464646464646464646464646464646464646464646464646464646464646";
@@ -27,32 +27,6 @@ fn solana_text() -> String {
     let digits: Vec<u8> = SOLANA.bytes().filter(u8::is_ascii_hexdigit).collect();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16).expect("digits");
     json!(digits.chunks(2).map(byte).collect::<Vec<_>>()).to_string()
-}
-
-#[track_caller]
-fn check(server: &Server, arguments: &[&str], want: Expect) {
-    let printed = server.orama(arguments);
-    printed.ok();
-    want.assert_eq(&clean(server, &printed));
-}
-
-#[track_caller]
-fn check_failure(server: &Server, arguments: &[&str], code: i32, want: Expect) {
-    let printed = server.orama(arguments);
-    assert_eq!((printed.code, &*printed.stdout), (Some(code), ""), "{printed:?}");
-    want.assert_eq(&clean(server, &printed));
-}
-
-fn clean(server: &Server, printed: &Printed) -> String {
-    let text = format!("{}{}", printed.stdout, printed.stderr);
-    let text = text.replace(server.address(), "GATEWAY").replace(&*server.folder().to_string_lossy(), "FOLDER");
-    let text = text.replace(&*server.home().to_string_lossy(), "HOME");
-    // The id of a key is new each time.
-    let lines = text.lines().map(|line| match line.split_once("  key:") {
-        Some((before, _)) => format!("{before}  key:ID\n"),
-        None => format!("{line}\n"),
-    });
-    normalised(&lines.collect::<String>())
 }
 
 fn whoami(server: &Server) -> Value {
@@ -461,8 +435,8 @@ fn namespaces_are_made_chosen_set_and_deleted() {
         &["namespace", "settings", "--set", "colour=red"],
         1,
         expect![[r#"
-        error: the settings are refused: unknown field `colour`, expected one of `functions_max`, `storage_bytes_max`, `database_bytes_max`, `concurrency`, `requests_per_minute`, `caller_requests_per_minute`, `egress` at line 1 column 9 (VALIDATION_FAILED)
-    "#]],
+            error: unknown field `colour`; known are `functions_max`, `storage_bytes_max`, `database_bytes_max`, `concurrency`, `requests_per_minute`, `caller_requests_per_minute`, `egress` (VALIDATION_FAILED)
+        "#]],
     );
 
     check(

@@ -3,6 +3,7 @@
 //!
 //! Everything that the first tenant owns and the second does not name in its requests holds [`world::CANARY`]; no answer may.
 
+mod heirs;
 mod host_calls;
 mod matrix;
 mod reborn;

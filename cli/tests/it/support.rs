@@ -1,9 +1,11 @@
 //! A server of the real binary in a folder of its own, and the command line that drives it.
 
+mod browser;
 mod guest;
 mod http;
 mod tenant;
 mod text;
+mod verb;
 mod wallet;
 
 use std::ffi::{OsStr, OsString};
@@ -16,10 +18,12 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+pub use browser::Browser;
 pub use guest::{compiled, fixture};
 pub use http::{FORM, Http, Reply, file_head, form};
 pub use tenant::{Tenant, packed};
 pub use text::{normalised, normalised_json};
+pub use verb::{check, check_failed, check_failure, check_json, clean, with_input};
 pub use wallet::{Wallet, hex, verify, with_high_s};
 
 /// The binary under test.

@@ -109,6 +109,52 @@ fn a_value_of_another_type_is_refused() {
 }
 
 #[test]
+fn a_wrong_trigger_is_pointed_at() {
+    check(
+        "name: hello\ntriggers:\n  - topic: orders:*\n    aggregation_window_ms: 60001",
+        expect!["refused: line 4, column 28: `aggregation_window_ms` must be 0 to 60000"],
+    );
+    check(
+        "name: hello\ntriggers:\n  - topic: orders:*\n    aggregation_max_batch_size: -1",
+        expect!["refused: line 4, column 33: `aggregation_max_batch_size` must be 0 to 1000"],
+    );
+    check(
+        "name: hello\ntriggers:\n  - {topic: 'a[b'}",
+        expect![
+            "refused: line 3, column 13: `topic` is refused: character 2 of the pattern opens a `[` that no `]` closes; write `[[]` for the character itself"
+        ],
+    );
+    check(
+        "name: hello\ntriggers: [{topic: a, tz: UTC}]",
+        expect!["refused: line 2, column 27: `tz` has no meaning for a trigger with `topic`"],
+    );
+    check(
+        "name: hello\ntriggers: [{cron: '* * * * *', overlap: never}]",
+        expect![[r#"refused: line 2, column 41: `overlap` is "never"; known are `skip`, `queue`, `allow`"#]],
+    );
+    check(
+        "name: hello\ntriggers: [{table: users, on: [insert, drop]}]",
+        expect!["refused: line 2, column 31: `on` names \"drop\"; use any of `insert`, `update`, `delete`"],
+    );
+    check(
+        "name: hello\ndlq_topic: \"a\\nb\"",
+        expect!["refused: line 2, column 12: `dlq_topic` is refused: the topic contains the control character '\\n'"],
+    );
+}
+
+#[test]
+fn every_option_of_a_trigger_is_read() {
+    let yaml = "name: hello\ntriggers:
+  - {topic: 'a:*', aggregation_window_ms: 500, aggregation_max_batch_size: 10}
+  - {cron: '0 3 * * *', tz: UTC, overlap: queue, catch_up: all, day_rule: and}
+  - {table: users, on: DELETE}
+  - {table: users, on: [delete]}";
+    let manifest = Manifest::parse(yaml).expect("a valid manifest");
+    expect![[r#"[{"topic":"a:*","aggregation_window_ms":500,"aggregation_max_batch_size":10},{"cron":"0 3 * * *","tz":"UTC","overlap":"queue","catch_up":"all","day_rule":"and"},{"table":"users","on":["delete"]}]"#]]
+        .assert_eq(&serde_json::to_string(&manifest.triggers).expect("triggers serialize"));
+}
+
+#[test]
 fn an_unknown_key_names_the_nearest_known_one() {
     check(
         "name: hello\nmemroy: 64",

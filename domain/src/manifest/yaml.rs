@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Draft, Manifest};
 use crate::yaml::{self, InvalidYaml, Node, Read, Value, boolean, integer, mismatch, text, texts, wrong};
-use crate::{EgressPolicy, EgressRule, TriggerSpec};
+use crate::{
+    AGGREGATION_BATCH_MAX, AGGREGATION_WINDOW_MS_MAX, CatchUp, DayRule, EgressPolicy, EgressRule, Overlap, TriggerSpec,
+};
 
 /// What is wrong in a manifest, and where.
 pub type InvalidManifest = InvalidYaml;
@@ -36,7 +38,18 @@ const KEYS: [&str; 23] = [
 ];
 const RETRY_KEYS: [&str; 2] = ["count", "delay"];
 const EGRESS_KEYS: [&str; 1] = ["allow"];
-const TRIGGER_KEYS: [&str; 5] = ["topic", "cron", "tz", "table", "on"];
+const TRIGGER_KEYS: [&str; 10] = [
+    "topic",
+    "cron",
+    "tz",
+    "table",
+    "on",
+    "aggregation_window_ms",
+    "aggregation_max_batch_size",
+    "overlap",
+    "catch_up",
+    "day_rule",
+];
 
 pub(super) fn parse(text: &str) -> Result<Manifest, InvalidManifest> {
     let mut reader = Reader::default();
@@ -114,21 +127,22 @@ impl Reader {
     fn trigger(&mut self, node: Node) -> Read<TriggerSpec> {
         let at = node.place();
         let mut seen: BTreeMap<&str, Node> = self.fields(node, "triggers", &TRIGGER_KEYS)?.into_iter().collect();
-        let kinds = ["topic", "cron", "table"].into_iter().filter(|kind| seen.contains_key(kind)).count();
-        if kinds != 1 {
-            return Err(wrong(at, "triggers", "a trigger needs exactly one of `topic`, `cron`, `table`".into()));
+        let places: BTreeMap<&str, (u64, u64)> = seen.iter().map(|(key, node)| (*key, node.place())).collect();
+        let kinds: Vec<&str> = ["topic", "cron", "table"].into_iter().filter(|kind| seen.contains_key(kind)).collect();
+        let spec = match kinds[..] {
+            ["topic"] => topic_trigger(&mut seen)?,
+            ["cron"] => cron_trigger(&mut seen)?,
+            ["table"] => table_trigger(&mut seen)?,
+            _ => return Err(wrong(at, "triggers", "a trigger needs exactly one of `topic`, `cron`, `table`".into())),
+        };
+        if let Some((key, node)) = seen.pop_first() {
+            let reason = format!("`{key}` has no meaning for a trigger with `{}`", kinds[0]);
+            return Err(wrong(node.place(), &format!("triggers.{key}"), reason));
         }
-        if let Some(topic) = seen.remove("topic") {
-            return Ok(TriggerSpec::Topic { topic: text(topic, "triggers.topic")? });
-        }
-        if let Some(table) = seen.remove("table") {
-            let on = seen.remove("on").map(|on| texts(on, "triggers.on")).transpose()?;
-            let on = on.unwrap_or_else(|| ["insert", "update", "delete"].map(str::to_owned).to_vec());
-            return Ok(TriggerSpec::Table { table: text(table, "triggers.table")?, on });
-        }
-        let cron = seen.remove("cron").expect("one of the three kinds is present");
-        let tz = seen.remove("tz").map(|tz| text(tz, "triggers.tz")).transpose()?;
-        Ok(TriggerSpec::Cron { cron: text(cron, "triggers.cron")?, tz })
+        spec.checked().map_err(|invalid| {
+            let at = places.get(invalid.field).copied().unwrap_or(at);
+            wrong(at, &format!("triggers.{}", invalid.field), invalid.to_string())
+        })
     }
 
     /// A map without `allow` is refused: that it allows nothing must be written.
@@ -160,6 +174,55 @@ impl Reader {
         }
         Ok(fields)
     }
+}
+
+fn topic_trigger(seen: &mut BTreeMap<&str, Node>) -> Read<TriggerSpec> {
+    let mut number = |key: &'static str, most: u32| {
+        let Some(node) = seen.remove(key) else { return Ok(0) };
+        let at = node.place();
+        let refused = || wrong(at, &format!("triggers.{key}"), format!("`{key}` must be 0 to {most}"));
+        u32::try_from(integer(node, key)?).map_err(|_| refused())
+    };
+    let aggregation_window_ms = number("aggregation_window_ms", AGGREGATION_WINDOW_MS_MAX)?;
+    let aggregation_max_batch_size = number("aggregation_max_batch_size", AGGREGATION_BATCH_MAX)?;
+    let topic = text(present(seen, "topic"), "triggers.topic")?;
+    Ok(TriggerSpec::Topic { topic, aggregation_window_ms, aggregation_max_batch_size })
+}
+
+fn cron_trigger(seen: &mut BTreeMap<&str, Node>) -> Read<TriggerSpec> {
+    Ok(TriggerSpec::Cron {
+        cron: text(present(seen, "cron"), "triggers.cron")?,
+        tz: seen.remove("tz").map(|tz| text(tz, "triggers.tz")).transpose()?,
+        overlap: choice(
+            seen,
+            "overlap",
+            &[("skip", Overlap::Skip), ("queue", Overlap::Queue), ("allow", Overlap::Allow)],
+        )?,
+        catch_up: choice(seen, "catch_up", &[("skip", CatchUp::Skip), ("last", CatchUp::Last), ("all", CatchUp::All)])?,
+        day_rule: choice(seen, "day_rule", &[("or", DayRule::Or), ("and", DayRule::And)])?,
+    })
+}
+
+fn table_trigger(seen: &mut BTreeMap<&str, Node>) -> Read<TriggerSpec> {
+    let on = seen.remove("on").map(|on| texts(on, "triggers.on")).transpose()?;
+    let on = on.unwrap_or_else(|| ["insert", "update", "delete"].map(str::to_owned).to_vec());
+    Ok(TriggerSpec::Table { table: text(present(seen, "table"), "triggers.table")?, on })
+}
+
+fn present(seen: &mut BTreeMap<&str, Node>, kind: &str) -> Node {
+    seen.remove(kind).expect("the kind of a trigger is that of its keys which is present")
+}
+
+/// One of a few words; the default when the key is not there.
+fn choice<T: Copy + Default>(seen: &mut BTreeMap<&str, Node>, key: &str, known: &[(&str, T)]) -> Read<T> {
+    let Some(node) = seen.remove(key) else { return Ok(T::default()) };
+    let (at, field) = (node.place(), format!("triggers.{key}"));
+    let given = text(node, &field)?;
+    known.iter().find(|(word, _)| *word == given).map(|(_, value)| *value).ok_or_else(|| {
+        let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
+        let given: String = given.chars().take(40).collect();
+        wrong(at, &field, format!("`{key}` is {given:?}; known are `{}`", words.join("`, `")))
+    })
 }
 
 fn egress_rule(node: Node) -> Read<EgressRule> {

@@ -31,6 +31,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error.code {
             ErrorCode::PayloadTooLarge => Self { error: error.message, code: "PAYLOAD_TOO_LARGE" },
+            ErrorCode::RateLimited => Self { error: error.message, code: "RATE_LIMITED" },
             _ => Self::invalid(error.message),
         }
     }
@@ -135,7 +136,8 @@ impl Host {
 
     fn bounds(&self) -> SqlBounds {
         let bounds = SqlBounds::until(self.context.deadline);
-        SqlBounds { bytes_max: bounds.bytes_max.min(self.memory_bytes_max()), ..bounds }
+        let bytes_max = bounds.bytes_max.min(self.memory_bytes_max());
+        SqlBounds { bytes_max, depth: self.context.trigger_depth, ..bounds }
     }
 
     /// What becomes of an error of the database; the operator hears of those that are ours.

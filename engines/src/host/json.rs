@@ -34,6 +34,12 @@ impl JsonText {
         serde_json::to_writer(&mut self.bytes, value).expect("keys are texts and numbers are finite");
     }
 
+    /// The fields of what is small, without its braces.
+    pub(super) fn fields(&mut self, value: &impl Serialize) {
+        let object = serde_json::to_string(value).expect("keys are texts and numbers are finite");
+        self.raw(object.trim_start_matches('{').strip_suffix('}').unwrap_or_default());
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes.len()
     }

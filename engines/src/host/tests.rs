@@ -26,6 +26,9 @@ pub(crate) fn idle(services: &TestServices) -> (CallContext, Arc<Services>) {
         caller: Arc::new(Caller::anonymous()),
         trigger: TriggerKind::Http,
         depth: 0,
+        trigger_depth: 0,
+        socket: None,
+        job: None,
         deadline: Instant::now() + Duration::from_secs(60),
     };
     (context, services.of(Arc::new(version)))

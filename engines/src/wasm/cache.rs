@@ -21,7 +21,7 @@ use super::state::State;
 pub(crate) struct Cache {
     engine: Engine,
     linker: Linker<State>,
-    compiler: Compiler,
+    compiler: Arc<Compiler>,
     storage: Arc<dyn Storage>,
     folder: PathBuf,
     seal: NodeKey,
@@ -35,7 +35,8 @@ pub(crate) struct Loaded {
     pub(crate) ready: InstancePre<State>,
     start: Option<TypeCheck>,
     handle: Option<TypeCheck>,
-    has_frames: bool,
+    /// What a function with `ws_persistent: true` exports.
+    sockets: TypeCheck,
 }
 
 /// Has an exported function the type that it must have? The text says what is wrong.
@@ -48,7 +49,7 @@ pub(crate) enum Entry {
     Command,
     /// `_initialize` and `handle` (`orama.md` 2.5).
     Reactor,
-    /// Only `ws_open`, `ws_frame`, `ws_close`.
+    /// Not at all: it only has `ws_open`, `ws_frame`, `ws_close`.
     Sockets,
 }
 
@@ -56,7 +57,7 @@ impl Cache {
     pub(crate) fn open(
         engine: Engine,
         linker: Linker<State>,
-        compiler: Compiler,
+        compiler: Arc<Compiler>,
         storage: Arc<dyn Storage>,
         folder: PathBuf,
         modules_max: usize,
@@ -179,18 +180,25 @@ impl Loaded {
     fn new(ready: InstancePre<State>) -> Self {
         let start = check_type(ready.module(), "_start", &[], &[]);
         let handle = check_type(ready.module(), "handle", &["i32", "i32"], &["i64"]);
-        let has_frames = exports_function(ready.module(), "ws_frame");
-        Self { ready, start, handle, has_frames }
+        let sockets = check_sockets(ready.module());
+        Self { ready, start, handle, sockets }
     }
 
     /// How the module is called under this manifest, or why it cannot be.
+    ///
+    /// With `ws_persistent: true` it must be fit for sockets, and may be called like any other function if it can be.
     pub(crate) fn entry(&self, manifest: &Manifest) -> Result<Entry, Error> {
-        let sockets = manifest.websocket.persistent && self.has_frames;
+        let sockets = manifest.websocket.persistent;
+        if let (true, Err(unfit)) = (sockets, &self.sockets) {
+            return Err(Error::invalid(format!("the manifest says `ws_persistent: true`, but {unfit}")).hint(
+                "docs/host-api.md says what it exports; without `ws_persistent: true` each frame is a call of its own",
+            ));
+        }
         let typed = |check: &TypeCheck, entry| check.clone().map(|()| entry).map_err(Error::invalid);
         match (manifest.reactor, &self.start, &self.handle) {
             (false, Some(start), _) => typed(start, Entry::Command),
             (true, None, Some(handle)) => typed(handle, Entry::Reactor),
-            _ if sockets => Ok(Entry::Sockets),
+            (true, None, None) | (false, None, _) if sockets => Ok(Entry::Sockets),
             (true, Some(_), _) => {
                 Err(Error::invalid("the manifest says `reactor: true`, but the module exports `_start`")
                     .hint("remove `reactor: true`, or build a reactor (Go: `-buildmode=c-shared`)"))
@@ -201,6 +209,10 @@ impl Loaded {
             }
             (false, None, Some(_)) => Err(Error::invalid("the module exports no `_start`, but a `handle`")
                 .hint("is it a reactor? then write `reactor: true` into function.yaml")),
+            (false, None, None) if self.exports("ws_frame") => {
+                Err(Error::invalid("the module exports no `_start`, but a `ws_frame`")
+                    .hint("to keep an instance for each WebSocket, write `ws_persistent: true` into function.yaml"))
+            }
             (false, None, None) => {
                 Err(Error::invalid("the module exports no `_start`")
                     .hint("build a program with a `main`, not a library"))
@@ -219,6 +231,12 @@ impl Loaded {
         if manifest.reactor && !self.exports("malloc") {
             warnings.push("the reactor exports no `malloc`, so `handle` gets no input".to_owned());
         }
+        let (allocate, free) = allocator_of(self.ready.module());
+        if manifest.websocket.persistent && !self.exports(free) {
+            warnings.push(format!(
+                "the module exports `{allocate}` but no `{free}`: the memory of a socket grows with every frame"
+            ));
+        }
         warnings
     }
 
@@ -229,6 +247,37 @@ impl Loaded {
 
 fn exports_function(module: &Module, name: &str) -> bool {
     matches!(module.get_export(name), Some(wasmtime::ExternType::Func(_)))
+}
+
+/// The exports that give and take back room for what the host places in the module's memory.
+pub(super) fn allocator_of(module: &Module) -> (&'static str, &'static str) {
+    match exports_function(module, "orama_alloc") {
+        true => ("orama_alloc", "orama_free"),
+        false => ("malloc", "free"),
+    }
+}
+
+/// Is the module fit to be the instance of a socket (`orama.md` 2.6)? The text says what it lacks.
+fn check_sockets(module: &Module) -> TypeCheck {
+    let (allocate, free) = allocator_of(module);
+    if !matches!(module.get_export("memory"), Some(wasmtime::ExternType::Memory(_))) {
+        return Err("the module exports no `memory`".to_owned());
+    }
+    let needed: [(&str, &[&str], &[&str]); 4] = [
+        ("ws_open", &["i32", "i32"], &["i32"]),
+        ("ws_frame", &["i32", "i32"], &["i32"]),
+        ("ws_close", &["i32", "i32"], &[]),
+        (allocate, &["i32"], &["i32"]),
+    ];
+    for (name, params, results) in needed {
+        check_type(module, name, params, results).unwrap_or_else(|| match name {
+            "malloc" => Err("the module exports no allocator, neither `orama_alloc` nor `malloc`".to_owned()),
+            _ => Err(format!("the module exports no `{name}`")),
+        })?;
+    }
+    let freed: &[&str] = if free == "orama_free" { &["i32", "i32"] } else { &["i32"] };
+    let may_be_there: [(&str, &[&str]); 3] = [("_initialize", &[]), ("_start", &[]), (free, freed)];
+    may_be_there.iter().try_for_each(|(name, params)| check_type(module, name, params, &[]).unwrap_or(Ok(())))
 }
 
 /// `None` when no function of this name is exported.

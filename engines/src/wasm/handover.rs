@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use ports::{Failed, Observed, Reply};
+use ports::{Failed, Observed};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -21,40 +21,40 @@ const LONG_POLLS_IN_PLACE: u8 = 2;
 /// A guest that spins is interrupted at every tick: its first poll lasts half of one on average, the later ones all of it.
 const LONG_POLL: Duration = settings::TICK.checked_div(2).expect("two is not zero");
 
-type Run = Pin<Box<dyn Future<Output = Result<Reply, Failed>> + Send>>;
+type Run<T> = Pin<Box<dyn Future<Output = Result<T, Failed>> + Send>>;
 
 /// Runs `call`. Dropping the returned future ends it, wherever it runs; a panic in it becomes its failure.
-pub(crate) async fn drive(
-    call: impl Future<Output = Result<Reply, Failed>> + Send + 'static,
+pub(crate) async fn drive<T: Send + 'static>(
+    call: impl Future<Output = Result<T, Failed>> + Send + 'static,
     observed: Observed,
     slow: &Handle,
-) -> Result<Reply, Failed> {
+) -> Result<T, Failed> {
     let caught = AssertUnwindSafe(call).catch_unwind();
     let call = Box::pin(async move { caught.await.unwrap_or_else(|panic| Err(panicked(&*panic, &observed))) });
     Driven { place: Place::Here { call, long_polls: 0 }, slow }.await
 }
 
-struct Driven<'a> {
-    place: Place,
+struct Driven<'a, T> {
+    place: Place<T>,
     slow: &'a Handle,
 }
 
-enum Place {
-    Here { call: Run, long_polls: u8 },
-    There(AbortOnDrop),
+enum Place<T> {
+    Here { call: Run<T>, long_polls: u8 },
+    There(AbortOnDrop<T>),
     Moving,
 }
 
-struct AbortOnDrop(JoinHandle<Result<Reply, Failed>>);
+struct AbortOnDrop<T>(JoinHandle<Result<T, Failed>>);
 
-impl Drop for AbortOnDrop {
+impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-impl Future for Driven<'_> {
-    type Output = Result<Reply, Failed>;
+impl<T: Send + 'static> Future for Driven<'_, T> {
+    type Output = Result<T, Failed>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let Place::Here { call, long_polls } = &mut self.place {
@@ -86,14 +86,15 @@ fn panicked(panic: &(dyn std::any::Any + Send), observed: &Observed) -> Failed {
 #[cfg(test)]
 mod tests {
     use domain::ErrorCode;
-    use ports::Ended;
+    use ports::{Ended, Reply};
 
     use super::*;
 
     #[tokio::test]
     async fn a_panic_is_the_failure_of_its_call_only() {
         let call = async { panic!("planted") };
-        let failed = drive(call, Observed::default(), &Handle::current()).await.expect_err("the call panicked");
+        let failed =
+            drive::<Reply>(call, Observed::default(), &Handle::current()).await.expect_err("the call panicked");
         assert_eq!(failed.error.code, ErrorCode::Internal);
         assert!(failed.cause.expect("the cause is for the operator").to_string().contains("planted"));
     }

@@ -21,6 +21,13 @@ impl MemoryLimit {
         Self { limit: usize::try_from(limit).unwrap_or(usize::MAX), used: 0, observed, refused: false }
     }
 
+    /// From now on `observed` is where the peak goes; what is used already counts there, too.
+    pub(crate) fn observe(&mut self, observed: Observed) {
+        observed.update(|ended| ended.usage.memory_peak_bytes = self.used as u64);
+        self.observed = observed;
+        self.refused = false;
+    }
+
     fn grow(&mut self, by: usize) -> bool {
         let wanted = self.used.saturating_add(by);
         self.refused |= wanted > self.limit;
@@ -102,5 +109,9 @@ mod tests {
         assert!(!limit.memory_growing(600, 601, None).expect("never fails"));
         assert!(limit.refused);
         assert_eq!(observed.take().usage.memory_peak_bytes, 1000);
+        let next = Observed::default();
+        limit.observe(next.clone());
+        assert!(!limit.refused);
+        assert_eq!(next.take().usage.memory_peak_bytes, 1000, "what an earlier call took is still in use");
     }
 }

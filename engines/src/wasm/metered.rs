@@ -5,8 +5,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ports::{Failed, Observed, Reply};
+use ports::{Ended, Failed, Observed, Reply};
 use rustix::time::{ClockId, clock_gettime};
+
+/// What a call that succeeded ends with.
+pub(crate) trait Finished {
+    fn ended(&mut self) -> &mut Ended;
+}
+
+impl Finished for Reply {
+    fn ended(&mut self) -> &mut Ended {
+        &mut self.ended
+    }
+}
 
 /// Runs a call and writes what it cost into its usage. Waiting costs nothing.
 pub(crate) struct Metered<F> {
@@ -22,8 +33,8 @@ impl<F> Metered<F> {
     }
 }
 
-impl<F: Future<Output = Result<Reply, Failed>>> Future for Metered<F> {
-    type Output = Result<Reply, Failed>;
+impl<T: Finished, F: Future<Output = Result<T, Failed>>> Future for Metered<F> {
+    type Output = Result<T, Failed>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let before = thread_cpu();
@@ -34,7 +45,7 @@ impl<F: Future<Output = Result<Reply, Failed>>> Future for Metered<F> {
             return Poll::Pending;
         };
         match &mut ended {
-            Ok(reply) => reply.ended.usage.cpu = self.cpu,
+            Ok(finished) => finished.ended().usage.cpu = self.cpu,
             Err(failed) => failed.ended.usage.cpu = self.cpu,
         }
         Poll::Ready(ended)

@@ -17,19 +17,27 @@ use crate::host::Host;
 /// Runs `call` in a fresh instance.
 pub(crate) async fn run(loaded: Arc<Loaded>, call: Call, services: Arc<Services>) -> Result<Reply, Failed> {
     let entry = loaded.entry(&services.version.manifest).map_err(refused)?;
-    let mut store = Store::new(loaded.ready.module().engine(), state(call, services));
-    store.limiter(|state| &mut state.limit);
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(at_tick);
+    if entry == Entry::Sockets {
+        let error = Error::invalid("the function answers WebSockets only");
+        return Err(refused(error.hint("open a WebSocket, or export `_start` (or `handle`, with `reactor: true`)")));
+    }
+    let mut store = store_of(&loaded, state(call, services));
     let ended = match entry {
-        Entry::Command => command(&mut store, &loaded).await,
         Entry::Reactor => reactor(&mut store, &loaded).await,
-        Entry::Sockets => Err(wasmtime::Error::msg("the function answers WebSockets only")),
+        Entry::Command | Entry::Sockets => command(&mut store, &loaded).await,
     };
     conclude(store.into_data(), ended)
 }
 
-fn state(call: Call, services: Arc<Services>) -> State {
+pub(super) fn store_of(loaded: &Loaded, state: State) -> Store<State> {
+    let mut store = Store::new(loaded.ready.module().engine(), state);
+    store.limiter(|state| &mut state.limit);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(at_tick);
+    store
+}
+
+pub(super) fn state(call: Call, services: Arc<Services>) -> State {
     let Call { context, http, input, observed } = call;
     let limit = MemoryLimit::new(services.version.manifest.memory_bytes_max(), observed.clone());
     State {
@@ -53,7 +61,7 @@ fn at_tick(context: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadli
     }
 }
 
-async fn instantiate(store: &mut Store<State>, loaded: &Loaded) -> wasmtime::Result<Instance> {
+pub(super) async fn instantiate(store: &mut Store<State>, loaded: &Loaded) -> wasmtime::Result<Instance> {
     let instance = loaded.ready.instantiate_async(&mut *store).await?;
     store.data_mut().memory = instance.get_memory(&mut *store, "memory");
     Ok(instance)
@@ -86,14 +94,20 @@ async fn reactor(store: &mut Store<State>, loaded: &Loaded) -> wasmtime::Result<
     let (pointer, length) = (packed as u32, (packed >> 32) as u32);
     let memory = store.data().memory.ok_or_else(|| wasmtime::Error::msg("the module exports no memory"))?;
     let output = memory::slice(memory.data(&*store), pointer, length).map(<[u8]>::to_vec);
-    store.data_mut().streams.output = output.ok_or(OutsideMemory)?;
+    store.data_mut().streams.output = output.ok_or(OutsideMemory::Result)?;
     Ok(())
 }
 
-/// The guest named bytes outside its memory as its result.
+/// The guest named bytes outside its memory.
 #[derive(Debug, thiserror::Error)]
-#[error("the result of `handle` lies outside the module's memory")]
-struct OutsideMemory;
+pub(super) enum OutsideMemory {
+    #[error("the result of `handle` lies outside the module's memory")]
+    Result,
+    #[error("the module's allocator found no place for {0} bytes")]
+    NoPlace(u32),
+    #[error("the module's allocator names a place outside its memory")]
+    Place,
+}
 
 fn conclude(mut state: State, ended: wasmtime::Result<()>) -> Result<Reply, Failed> {
     state.flush_errors();
@@ -109,12 +123,12 @@ fn conclude(mut state: State, ended: wasmtime::Result<()>) -> Result<Reply, Fail
     }
 }
 
-fn is_exit_0(error: &wasmtime::Error) -> bool {
+pub(super) fn is_exit_0(error: &wasmtime::Error) -> bool {
     matches!(error.downcast_ref::<Stop>(), Some(Stop::Exit(0)))
 }
 
 /// What the user learns of a failure; the cause is kept when the fault is ours.
-fn failure(state: &State, error: &wasmtime::Error) -> (Error, Option<BoxError>) {
+pub(super) fn failure(state: &State, error: &wasmtime::Error) -> (Error, Option<BoxError>) {
     let manifest = &state.host.services.version.manifest;
     let stop = error.downcast_ref::<Stop>();
     let trap = error.downcast_ref::<Trap>();
@@ -182,7 +196,7 @@ fn innermost_function(error: &wasmtime::Error) -> Option<String> {
     backtrace.frames().iter().find_map(|frame| frame.func_name()).map(|name| name.chars().take(200).collect())
 }
 
-fn refused(error: Error) -> Failed {
+pub(super) fn refused(error: Error) -> Failed {
     Failed { error, ended: Ended::default(), cause: None }
 }
 
@@ -210,7 +224,7 @@ impl State {
         }
     }
 
-    fn flush_errors(&mut self) {
+    pub(super) fn flush_errors(&mut self) {
         if let Some(line) = self.streams.errors.last_line() {
             self.host.log_bytes(Level::Debug, &line);
         }

@@ -22,6 +22,10 @@ pub(crate) const TABLE_ELEMENTS_MAX: usize = 100_000;
 pub(crate) const TABLES_PER_MODULE_MAX: u32 = 4;
 /// Bookkeeping of one instance; Go modules have thousands of functions and globals.
 const INSTANCE_BYTES_MAX: usize = 4 << 20;
+/// Zeros, the module's data, zeros, and what is not accessible.
+const MAPPINGS_OF_A_MEMORY: u32 = 4;
+/// The program, its heaps, and some hundred modules.
+const MAPPINGS_OF_THE_REST: u32 = 3_500;
 const WASM_STACK_BYTES: usize = 1 << 20;
 const HOST_STACK_BYTES: usize = 2 << 20;
 
@@ -52,6 +56,24 @@ pub fn for_running(instances_max: u32, memory_keep_resident_bytes: usize) -> Con
     let mut config = code_shape();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
+}
+
+/// For the instances of sockets, in the process that runs calls: each is made when its socket opens, so that none takes a place of
+/// the pool, and nothing is reserved for sockets that nobody opens.
+pub(crate) fn for_sockets(stacks: std::sync::Arc<dyn wasmtime::StackCreator>) -> Config {
+    let mut config = code_shape();
+    config.with_host_stack(stacks);
+    config
+}
+
+/// How many sockets fit beside `instances_max` calls into the mappings that the kernel allows a process; `None` when it does
+/// not say.
+///
+/// Beyond that the kernel refuses memory to everything in the process, so nobody may come near.
+pub(crate) fn sockets_that_fit(instances_max: u32) -> Option<u32> {
+    let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse::<u32>().ok()?;
+    let calls = instances_max.saturating_mul(MAPPINGS_OF_A_MEMORY + 2 * (1 + u32::from(ALLOCATING_MAX)));
+    Some(limit.saturating_sub(MAPPINGS_OF_THE_REST).saturating_sub(calls) / MAPPINGS_OF_A_MEMORY)
 }
 
 /// What decides the shape of compiled code; must be the same for compiling and running.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use domain::HttpHead;
-use ports::Observed;
+use ports::{CallContext, Observed};
 use wasmtime::Memory;
 
 use super::abi::Allocator;
@@ -32,12 +32,21 @@ impl State {
     pub(crate) fn deadline(&self) -> Instant {
         self.host.context.deadline
     }
+
+    /// Forgets one call and begins the next, of the same function: whose log, usage and deadline those of `context` are.
+    pub(crate) fn begin(&mut self, context: CallContext, observed: Observed) {
+        self.limit.observe(observed.clone());
+        self.host = Host::new(context, self.host.services.clone(), observed.clone());
+        self.observed = observed;
+    }
 }
 
 /// Standard input, output and error.
 pub(crate) struct Streams {
     pub(crate) input: Bytes,
     pub(crate) output: Vec<u8>,
+    /// Nobody hears standard output: what is written there is gone.
+    pub(crate) mute: bool,
     pub(crate) errors: ErrorTail,
     /// Descriptors 0, 1, 2: closed by the guest?
     pub(crate) closed: [bool; 3],
@@ -45,7 +54,12 @@ pub(crate) struct Streams {
 
 impl Streams {
     pub(crate) fn new(input: Bytes) -> Self {
-        Self { input, output: Vec::new(), errors: ErrorTail::default(), closed: [false; 3] }
+        Self { input, output: Vec::new(), mute: false, errors: ErrorTail::default(), closed: [false; 3] }
+    }
+
+    /// No input, and nobody who hears the output.
+    pub(crate) fn mute() -> Self {
+        Self { mute: true, ..Self::new(Bytes::new()) }
     }
 }
 

@@ -3,6 +3,7 @@
 mod cache;
 mod database;
 mod outside;
+mod realtime;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -104,11 +105,17 @@ async fn a_service_that_never_answers_ends_at_the_deadline() {
     bench.services.database = stuck.clone();
     bench.services.storage = stuck.clone();
     bench.services.fetcher = stuck.clone();
-    bench.services.invoker = stuck;
+    bench.services.invoker = stuck.clone();
+    bench.services.bus = stuck.clone();
+    bench.services.sockets = stuck.clone();
+    bench.services.ephemeral = stuck.clone();
+    bench.services.jobs = stuck.clone();
+    bench.services.notifier = stuck;
+    (bench.socket, bench.job) = (Some("ws-1".into()), Some("job-1".into()));
     let cid = Cid::of(b"x").to_string();
-    let ttl = 0i64.to_le_bytes();
+    let ttl = 1i64.to_le_bytes();
     let ops = br#"{"ops":[{"kind":"exec","sql":"x"}]}"#;
-    let calls: [(&str, &[&[u8]]); 17] = [
+    let calls: [(&str, &[&[u8]]); 35] = [
         ("db_query", &[b"x", b""]),
         ("db_execute", &[b"x", b""]),
         ("db_query_v2", &[b"x", b""]),
@@ -126,6 +133,24 @@ async fn a_service_that_never_answers_ends_at_the_deadline() {
         ("function_invoke", &[b"x", b"x"]),
         ("function_invoke_v2", &[b"x", b"x"]),
         ("function_invoke_async", &[b"x", b"x"]),
+        ("pubsub_publish", &[b"x", b"x"]),
+        ("pubsub_publish_batch", &[br#"[{"topic":"x","data_base64":""}]"#]),
+        ("exec_and_publish", &[br#"{"ops":[]}"#, b"x", b"x"]),
+        ("ws_send", &[b"x", b"x"]),
+        ("ws_broadcast", &[b"x", b"x"]),
+        ("ws_pubsub_bridge", &[b"x", b"x"]),
+        ("ws_pubsub_unbridge", &[b"x", b"x"]),
+        ("ephemeral_state_set", &[b"x", b"x", b"x", &ttl]),
+        ("ephemeral_state_clear", &[b"x", b"x"]),
+        ("ephemeral_state_list", &[b"x"]),
+        ("push_send", &[b"x", b"{}"]),
+        ("push_send_v2", &[b"x", b"{}"]),
+        ("notify", &[b"x", b"{}"]),
+        ("schedule_once", &[b"x", b"x", &ttl]),
+        ("enqueue_background", &[b"x", b"x"]),
+        ("job_status", &[b"x"]),
+        ("job_cancel", &[b"x"]),
+        ("job_progress", &[&ttl]),
     ];
     let waiting = calls.map(|(name, arguments)| {
         let bench = &bench;

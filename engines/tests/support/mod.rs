@@ -5,7 +5,7 @@ pub mod stuck;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,10 +15,10 @@ use domain::{
 };
 use engines::{HelperCommand, WasmConfig, WasmEngine};
 use expect_test::Expect;
-use ports::memory::{MemoryCaches, MemoryStorage, ScriptedDatabases, TestServices};
+use ports::memory::{HouseAnswers, MemoryCaches, MemoryStorage, RecordingHouse, ScriptedDatabases, TestServices};
 use ports::{
-    Caches, Call, CallContext, Code, Databases, Engine, Failed, Invoker, NodeKey, Observed, PrepareError, Prepared,
-    Reply, Storage,
+    Caches, Call, CallContext, Code, Databases, Ended, Engine, Failed, Flow, Invoker, NodeKey, Observed, PrepareError,
+    Prepared, Reply, Services, Session, SocketCall, SocketOpening, Storage,
 };
 
 pub struct Bench {
@@ -29,6 +29,10 @@ pub struct Bench {
     pub databases: Arc<ScriptedDatabases>,
     /// What every call may use.
     pub services: TestServices,
+    /// The WebSocket that every call comes from.
+    pub socket: Option<Arc<str>>,
+    /// The job that every call carries out.
+    pub job: Option<Arc<str>>,
 }
 
 impl Bench {
@@ -41,6 +45,12 @@ impl Bench {
     pub fn with_an_impatient_compiler() -> Self {
         let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         Self::open(folder, Arc::default(), helper(), |config| config.compile_cpu_seconds = 1)
+    }
+
+    /// Room for so many WebSockets.
+    pub fn with_sockets(change: fn(&mut WasmConfig)) -> Self {
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        Self::open(folder, Arc::default(), helper(), change)
     }
 
     fn open(
@@ -56,7 +66,7 @@ impl Bench {
         let engine = WasmEngine::open(config, storage.clone(), tokio::runtime::Handle::current()).expect("an engine");
         let (databases, home) = (Arc::new(ScriptedDatabases::new()), Namespace::default_namespace());
         let services = TestServices::new(databases.of(&home), MemoryCaches::default().of(&home));
-        Self { engine: Arc::new(engine), storage, folder, databases, services }
+        Self { engine: Arc::new(engine), storage, folder, databases, services, socket: None, job: None }
     }
 
     /// The same node after a restart.
@@ -105,6 +115,9 @@ impl Bench {
             caller: Arc::new(caller),
             trigger: TriggerKind::Http,
             depth: 0,
+            trigger_depth: 0,
+            socket: self.socket.clone(),
+            job: self.job.clone(),
             deadline: Instant::now() + manifest.timeout,
         };
         let http = HttpHead {
@@ -116,6 +129,35 @@ impl Bench {
         self.engine.invoke(call, self.services.of(version(*code, manifest))).await
     }
 
+    /// Opens a WebSocket of `code`, whose `ws_open` gets `info`.
+    pub async fn open_socket(&self, code: &Cid, manifest: &str, info: &[u8]) -> Result<Socket, Failed> {
+        let services = self.services.of(version(*code, manifest_of(manifest)));
+        self.open_with(services, info, Observed::default()).await
+    }
+
+    pub async fn open_with(&self, services: Arc<Services>, info: &[u8], observed: Observed) -> Result<Socket, Failed> {
+        let timeout = services.version.manifest.timeout;
+        let opening = SocketOpening { info: Bytes::copy_from_slice(info), context: of_socket(timeout), observed };
+        let (session, flow, opened) = self.engine.open_socket(opening, services).await?;
+        Ok(Socket { session, flow, opened, timeout })
+    }
+
+    /// The services of a version, for sockets that are opened by the thousand.
+    pub fn services_of(&self, code: &Cid, manifest: &str) -> Arc<Services> {
+        self.services.of(version(*code, manifest_of(manifest)))
+    }
+
+    /// From now on, a house that writes down what it is asked.
+    pub fn record(&mut self, answers: HouseAnswers) -> Arc<RecordingHouse> {
+        let house = Arc::new(RecordingHouse::new(answers));
+        self.services.bus = house.clone();
+        self.services.sockets = house.clone();
+        self.services.ephemeral = house.clone();
+        self.services.jobs = house.clone();
+        self.services.notifier = house.clone();
+        house
+    }
+
     /// From now on, other functions are this one: a call of any of them runs `code`.
     pub fn invoke_here(&mut self, code: Cid) {
         let invoker = Arc::new_cyclic(|this: &Weak<Here>| {
@@ -123,6 +165,10 @@ impl Bench {
             Here { engine: self.engine.clone(), code, services }
         });
         self.services.invoker = invoker;
+    }
+
+    pub async fn forget(&self, code: &Cid) {
+        self.engine.forget(code).await;
     }
 
     pub fn compiled_files(&self) -> usize {
@@ -136,6 +182,58 @@ impl Bench {
             files.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).collect();
         assert!(!compiled.is_empty(), "there is something to spoil");
         compiled.iter().for_each(|path| spoil(path));
+    }
+}
+
+/// An open WebSocket.
+pub struct Socket {
+    pub session: Box<dyn Session>,
+    /// What `ws_open` answered, used and logged.
+    pub flow: Flow,
+    pub opened: Ended,
+    timeout: Duration,
+}
+
+impl std::fmt::Debug for Socket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Socket").field("flow", &self.flow).field("opened", &self.opened).finish_non_exhaustive()
+    }
+}
+
+impl Socket {
+    pub async fn frame(&mut self, data: &[u8]) -> Result<(Flow, Ended), Failed> {
+        self.frame_within(data, self.timeout).await
+    }
+
+    pub async fn frame_within(&mut self, data: &[u8], timeout: Duration) -> Result<(Flow, Ended), Failed> {
+        self.session.frame(self.call(data, of_socket(timeout))).await
+    }
+
+    pub async fn frame_by(&mut self, data: &[u8], caller: Caller) -> Result<(Flow, Ended), Failed> {
+        let context = CallContext { caller: Arc::new(caller), ..of_socket(self.timeout) };
+        self.session.frame(self.call(data, context)).await
+    }
+
+    pub async fn close(&mut self, reason: &[u8]) -> Result<Ended, Failed> {
+        self.session.close(self.call(reason, of_socket(self.timeout))).await
+    }
+
+    fn call(&self, data: &[u8], context: CallContext) -> SocketCall {
+        SocketCall { context, data: Bytes::copy_from_slice(data), observed: Observed::default() }
+    }
+}
+
+/// The context of a call that came from a WebSocket.
+fn of_socket(timeout: Duration) -> CallContext {
+    CallContext {
+        request_id: RequestId::new("request-1"),
+        caller: Arc::new(Caller::anonymous()),
+        trigger: TriggerKind::Websocket,
+        depth: 0,
+        trigger_depth: 0,
+        socket: Some("ws-1".into()),
+        job: None,
+        deadline: Instant::now() + timeout,
     }
 }
 

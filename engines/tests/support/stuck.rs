@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::{Cid, Error, FunctionRef, RequestId, SqlChanged, SqlRows, SqlStatement};
+use domain::{Cid, Error, FunctionRef, Position, RequestId, SqlChanged, SqlRows, SqlStatement, Timestamp};
 use ports::{
-    AppliedMigration, Cache, CacheEntry, CacheError, CacheKey, CacheUsage, CallContext, Content, ContentInfo, Database,
-    EgressError, FetchReply, FetchRequest, Fetcher, Invoker, Migration, MigrationError, OwnedStorage, SchemaObject,
-    ScriptError, SqlBounds, SqlError, SqlStep, SqlStepResult, TransactionError,
+    AppliedMigration, Bus, Cache, CacheEntry, CacheError, CacheKey, CacheUsage, CallContext, Content, ContentInfo,
+    Database, EgressError, Ephemeral, EphemeralEntry, FetchReply, FetchRequest, Fetcher, Invoker, JobView, Jobs,
+    Migration, MigrationError, Notified, Notifier, OwnedStorage, PushResult, SchemaObject, ScriptError, Sockets,
+    SqlBounds, SqlError, SqlStep, SqlStepResult, TransactionError,
 };
 use tokio::sync::Notify;
 
@@ -71,6 +72,13 @@ impl Database for Stuck {
     async fn transaction(&self, _: Vec<SqlStep>, _: SqlBounds) -> Result<Vec<SqlStepResult>, TransactionError> {
         pending().await
     }
+    async fn transaction_with_sequence(
+        &self,
+        _: Vec<SqlStep>,
+        _: SqlBounds,
+    ) -> Result<(Vec<SqlStepResult>, i64), TransactionError> {
+        pending().await
+    }
     async fn query_batch(
         &self,
         _: Vec<SqlStatement>,
@@ -127,6 +135,68 @@ impl Invoker for Stuck {
         pending().await
     }
     async fn invoke_async(&self, _: &CallContext, _: &FunctionRef, _: Bytes) -> Result<RequestId, Error> {
+        pending().await
+    }
+}
+
+#[async_trait]
+impl Bus for Stuck {
+    async fn publish(&self, _: &CallContext, _: Vec<(String, Bytes)>) -> Result<Vec<Position>, Error> {
+        pending().await
+    }
+}
+
+#[async_trait]
+impl Sockets for Stuck {
+    async fn send(&self, _: &CallContext, _: &str, _: Bytes) -> Result<(), Error> {
+        pending().await
+    }
+    async fn broadcast(&self, _: &CallContext, _: &str, _: Bytes) -> Result<usize, Error> {
+        pending().await
+    }
+    async fn bridge(&self, _: &CallContext, _: &str, _: &str) -> Result<(), Error> {
+        pending().await
+    }
+    async fn unbridge(&self, _: &CallContext, _: &str, _: &str) -> Result<(), Error> {
+        pending().await
+    }
+}
+
+#[async_trait]
+impl Ephemeral for Stuck {
+    async fn set(&self, _: &CallContext, _: &str, _: &str, _: Bytes, _: i64) -> Result<(), Error> {
+        pending().await
+    }
+    async fn clear(&self, _: &CallContext, _: &str, _: &str) -> Result<(), Error> {
+        pending().await
+    }
+    async fn list(&self, _: &CallContext, _: &str) -> Result<Vec<EphemeralEntry>, Error> {
+        pending().await
+    }
+}
+
+#[async_trait]
+impl Jobs for Stuck {
+    async fn enqueue(&self, _: &CallContext, _: &FunctionRef, _: Bytes, _: Option<Timestamp>) -> Result<String, Error> {
+        pending().await
+    }
+    async fn get(&self, _: &CallContext, _: &str) -> Result<JobView, Error> {
+        pending().await
+    }
+    async fn cancel(&self, _: &CallContext, _: &str) -> Result<(), Error> {
+        pending().await
+    }
+    async fn report(&self, _: &CallContext, _: u8) -> Result<(), Error> {
+        pending().await
+    }
+}
+
+#[async_trait]
+impl Notifier for Stuck {
+    async fn push(&self, _: &CallContext, _: &str, _: &[u8]) -> Result<PushResult, Error> {
+        pending().await
+    }
+    async fn notify(&self, _: &CallContext, _: &str, _: &[u8]) -> Result<Notified, Error> {
         pending().await
     }
 }

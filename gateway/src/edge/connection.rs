@@ -1,12 +1,13 @@
-//! One connection: which protocol it speaks, its requests, its end.
+//! One connection: which protocol it speaks, its requests, its end, or the socket that it becomes.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Version, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -23,6 +24,7 @@ use super::{EdgeConfig, admission};
 use crate::Gateway;
 use crate::body::RequestBody;
 use crate::reply::Reply;
+use crate::websocket::{Next, Switched};
 
 /// What a client that speaks HTTP/2 by prior knowledge sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -39,21 +41,39 @@ enum Protocol {
 }
 
 /// Serves a connection to its end. How it ends is the client's affair: nothing here is an error of ours.
-pub(super) async fn serve(mut tcp: TcpStream, place: Place, gateway: Arc<Gateway>, shutdown: CancellationToken) {
+pub(super) async fn serve(tcp: TcpStream, place: Place, gateway: Arc<Gateway>, shutdown: CancellationToken) {
+    // Boxed: what serves requests is large, and gone when the connection has become a socket, which may live for days.
+    let peer = place.peer;
+    let switched = Box::pin(serve_requests(tcp, peer, gateway, shutdown.clone())).await;
+    let Some((next, tcp, early)) = switched else { return };
+    (next.run)(Switched { tcp, early, place, stopping: shutdown }).await;
+}
+
+/// What a connection has become: what is to be done with it, the stream, and what the client sent too early.
+type Became = (Next, TcpStream, Bytes);
+
+async fn serve_requests(
+    mut tcp: TcpStream,
+    peer: IpAddr,
+    gateway: Arc<Gateway>,
+    shutdown: CancellationToken,
+) -> Option<Became> {
     // Replies are written whole; waiting for more to send would only delay them.
     let _ = tcp.set_nodelay(true);
     let config = &gateway.config.edge;
     let sniffed = tokio::select! {
         sniffed = sniff(&mut tcp, config) => sniffed,
-        () = shutdown.cancelled() => return,
+        () = shutdown.cancelled() => return None,
     };
-    let Ok((protocol, bytes)) = sniffed else { return };
+    let Ok((protocol, bytes)) = sniffed else { return None };
     let shared = Arc::new(Shared::default());
     let stream = GuardedStream::new(tcp, bytes, protocol == Protocol::Http1, shared.clone(), config);
-    let peer = place.peer;
     match protocol {
         Protocol::Http1 => serve_http1(stream, shared, peer, &gateway, shutdown).await,
-        Protocol::Http2 => serve_http2(stream, shared, peer, &gateway, shutdown).await,
+        Protocol::Http2 => {
+            serve_http2(stream, shared, peer, &gateway, shutdown).await;
+            None
+        }
     }
 }
 
@@ -87,18 +107,38 @@ async fn serve_http1(
     peer: IpAddr,
     gateway: &Arc<Gateway>,
     shutdown: CancellationToken,
-) {
-    let service = service_fn(|request| answer(gateway.clone(), shared.clone(), peer, request));
+) -> Option<Became> {
+    let next = Mutex::new(None);
+    let service = service_fn(async |request| {
+        let mut reply = answer(gateway.clone(), shared.clone(), peer, request).await;
+        *next.lock().expect("no holder panics") = Next::of(&mut reply);
+        Ok::<_, Infallible>(reply)
+    });
     let mut builder = http1::Builder::new();
     // The stream has the timers: hyper's own would also end connections that merely rest between two requests.
     builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(buffer_bytes(&gateway.config.edge));
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    tokio::select! {
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let served = tokio::select! {
         biased;
-        _ = connection.as_mut() => return,
-        () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    let _ = connection.await;
+        served = connection.as_mut() => served,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.as_mut().await
+        }
+    };
+    let next = next.lock().expect("no holder panics").take()?;
+    served.ok()?;
+    take_over(next).await
+}
+
+/// Takes the stream back from the HTTP library, without any of its buffers.
+async fn take_over(mut next: Next) -> Option<Became> {
+    let upgraded = (&mut next.on_upgrade).await.ok()?;
+    let parts = upgraded.downcast::<TokioIo<GuardedStream>>().ok()?;
+    let (tcp, unread) = parts.io.into_inner().into_parts();
+    // Copied, so that a few bytes do not keep the buffer that they are in.
+    let early = Bytes::from([parts.read_buf.as_ref(), &unread].concat());
+    Some((next, tcp, early))
 }
 
 /// Room for the largest head that `admission` lets through, and a little more, so that it is `admission` that refuses.
@@ -117,7 +157,7 @@ async fn serve_http2(
     let for_requests = (gateway.clone(), shared.clone());
     let service = service_fn(move |request| {
         let (gateway, shared) = for_requests.clone();
-        answer(gateway, shared, peer, request)
+        async move { Ok::<_, Infallible>(answer(gateway, shared, peer, request).await) }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
@@ -150,12 +190,7 @@ async fn idle(shared: &Shared, limit: Duration) {
     }
 }
 
-async fn answer(
-    gateway: Arc<Gateway>,
-    shared: Arc<Shared>,
-    peer: IpAddr,
-    request: Request<Incoming>,
-) -> Result<Reply, Infallible> {
+async fn answer(gateway: Arc<Gateway>, shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Reply {
     let running = shared.begin();
     let version = request.version();
     let mut reply = match admission::check(&request, running.ambiguous, &gateway.config.edge) {
@@ -168,5 +203,5 @@ async fn answer(
     }
     // While the client takes a long body the connection is not idle.
     reply.body_mut().hold(running);
-    Ok(reply)
+    reply
 }

@@ -106,6 +106,11 @@ impl GuardedStream {
         }
     }
 
+    /// The stream without its guard, and what was read of it and not taken.
+    pub(super) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.tcp, self.sniffed)
+    }
+
     fn received(&mut self, bytes: &[u8]) {
         let Some(framing) = &mut self.framing else { return };
         if let Some(number) = framing.feed(bytes) {

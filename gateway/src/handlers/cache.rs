@@ -43,7 +43,7 @@ pub(crate) async fn health(gateway: Arc<Gateway>, _exchange: Exchange) -> Answer
 pub(crate) async fn put(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let cache = open(&gateway, &exchange)?;
     let body = exchange.receive(&gateway, DATA_BODY_BYTES_MAX).await?;
-    let document = Document::parse(&body)?;
+    let document = Document::parse(&body)?.only(&["dmap", "key", "value", "ttl"])?;
     let place = Place::of(&document)?;
     let value = document.raw("value").ok_or_else(no_value)?;
     let ttl = parse_ttl(&document.text_or_empty("ttl")?)?;
@@ -54,7 +54,7 @@ pub(crate) async fn put(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer
 pub(crate) async fn get(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let cache = open(&gateway, &exchange)?;
     let body = exchange.receive(&gateway, DATA_BODY_BYTES_MAX).await?;
-    let place = Place::of(&Document::parse(&body)?)?;
+    let place = Place::of(&Document::parse(&body)?.only(&["dmap", "key"])?)?;
     let entry = cache.get(place.key()).await.map_err(|error| refused(&exchange, &error))?;
     let entry = entry.ok_or_else(no_key)?;
     Ok(reply::ok(&Shown { key: &place.key, value: shown(&entry.value), dmap: Some(&place.map) }))
@@ -63,7 +63,7 @@ pub(crate) async fn get(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer
 pub(crate) async fn mget(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let cache = open(&gateway, &exchange)?;
     let body = exchange.receive(&gateway, DATA_BODY_BYTES_MAX).await?;
-    let document = Document::parse(&body)?;
+    let document = Document::parse(&body)?.only(&["dmap", "keys"])?;
     let (map, keys) = (document.text_or_empty("dmap")?, document.texts("keys")?);
     if map.is_empty() || keys.is_empty() || keys.iter().any(String::is_empty) {
         return Err(Refusal::invalid("dmap and keys are required"));
@@ -100,7 +100,7 @@ async fn read_all<'k>(
 pub(crate) async fn delete(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let cache = open(&gateway, &exchange)?;
     let body = exchange.receive(&gateway, DATA_BODY_BYTES_MAX).await?;
-    let place = Place::of(&Document::parse(&body)?)?;
+    let place = Place::of(&Document::parse(&body)?.only(&["dmap", "key"])?)?;
     remove(&exchange, &*cache, &place).await
 }
 
@@ -127,7 +127,7 @@ pub(crate) async fn clear(gateway: Arc<Gateway>, exchange: Exchange) -> Answer {
 pub(crate) async fn scan(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let cache = open(&gateway, &exchange)?;
     let body = exchange.receive(&gateway, DATA_BODY_BYTES_MAX).await?;
-    let document = Document::parse(&body)?;
+    let document = Document::parse(&body)?.only(&["dmap", "match", "after", "limit"])?;
     let map = document.text_or_empty("dmap")?;
     if map.is_empty() {
         return Err(Refusal::invalid("dmap is required"));
@@ -153,7 +153,7 @@ pub(crate) async fn scan(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answe
 pub(crate) async fn incr(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let cache = open(&gateway, &exchange)?;
     let body = exchange.receive(&gateway, DATA_BODY_BYTES_MAX).await?;
-    let document = Document::parse(&body)?;
+    let document = Document::parse(&body)?.only(&["dmap", "key", "delta"])?;
     let place = Place::of(&document)?;
     let delta = document.integer("delta")?.unwrap_or(1);
     let value = cache.add(place.key(), delta).await.map_err(|error| refused(&exchange, &error))?;
@@ -164,7 +164,7 @@ pub(crate) async fn incr(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answe
 pub(crate) async fn compare_and_swap(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let cache = open(&gateway, &exchange)?;
     let body = exchange.receive(&gateway, DATA_BODY_BYTES_MAX).await?;
-    let document = Document::parse(&body)?;
+    let document = Document::parse(&body)?.only(&["dmap", "key", "expected", "value", "ttl"])?;
     let place = Place::of(&document)?;
     let value = compact(document.raw("value").ok_or_else(no_value)?);
     let ttl = parse_ttl(&document.text_or_empty("ttl")?)?;

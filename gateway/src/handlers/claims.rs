@@ -20,7 +20,8 @@ pub(crate) async fn list(gateway: Arc<Gateway>, exchange: Exchange) -> Answer {
 pub(crate) async fn set(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let (namespace, wallet, claim) = named(&exchange)?;
     let body = exchange.receive(&gateway, SMALL_BODY_BYTES_MAX).await?;
-    let value = Document::parse(&body)?.text("value")?.ok_or_else(|| Refusal::invalid("value is required"))?;
+    let value = Document::parse(&body)?.only(&["value"])?.text("value")?;
+    let value = value.ok_or_else(|| Refusal::invalid("value is required"))?;
     gateway.platform.set_claim(&exchange.caller, &namespace, &wallet, &claim, &value).await?;
     answer(&gateway, &exchange, &namespace, &wallet).await
 }

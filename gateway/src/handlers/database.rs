@@ -19,7 +19,7 @@ use crate::document::Document;
 use crate::error::{Answer, Refusal};
 use crate::exchange::{Exchange, Received};
 use crate::reply;
-use answers::{Form, refused, refused_transaction};
+use answers::{Form, refused, refused_query, refused_transaction};
 use select::Query;
 
 pub(crate) use transfer::{backup, export, import, migrate, migrations};
@@ -89,11 +89,12 @@ pub(crate) async fn transaction(gateway: Arc<Gateway>, mut exchange: Exchange) -
     let results_wanted = document.boolean("return_results")?.unwrap_or(false);
     let results = database.transaction(steps(&document)?, bounds(&gateway)).await;
     let results = results.map_err(|failed| refused_transaction(&exchange, &failed))?;
-    let mut answer = json!({ "status": "ok" });
-    if results_wanted {
-        answer["results"] = results.iter().map(|result| form.step(&exchange, result)).collect();
+    if !results_wanted {
+        let unseen = refused_query(&exchange, &results);
+        return unseen.map_or_else(|| Ok(reply::ok(&json!({ "status": "ok" }))), Err);
     }
-    Ok(reply::ok(&answer))
+    let results: Vec<_> = results.iter().map(|result| form.step(&exchange, result)).collect();
+    Ok(reply::ok(&json!({ "status": "ok", "results": results })))
 }
 
 pub(crate) async fn schema(gateway: Arc<Gateway>, exchange: Exchange) -> Answer {

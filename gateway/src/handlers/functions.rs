@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use domain::VersionNumber;
 use platform::FunctionView;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::view::FunctionJson;
 use crate::Gateway;
+use crate::document::Document;
 use crate::error::{Answer, Refusal};
 use crate::exchange::Exchange;
 use crate::reply;
@@ -40,7 +40,7 @@ pub(crate) async fn delete(gateway: Arc<Gateway>, exchange: Exchange) -> Answer 
 
 pub(crate) async fn rollback(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let (namespace, name) = (exchange.managed_namespace()?, exchange.function_name(0)?);
-    let to = wanted_version(&exchange.body.read_all(BODY_BYTES_MAX).await?)?;
+    let to = wanted_version(&exchange.receive(&gateway, BODY_BYTES_MAX).await?)?;
     let active = gateway.platform.rollback(&exchange.caller, &namespace, &name, to).await?;
     let message = format!("Function rolled back to version {}", active.version.version);
     Ok(reply::ok(&json!({ "message": message, "function": FunctionJson::of(&active) })))
@@ -65,18 +65,10 @@ fn all(views: &[FunctionView]) -> Vec<serde_json::Value> {
     views.iter().map(|view| json!(FunctionJson::of(view))).collect()
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rollback {
-    version: Option<u32>,
-}
-
 /// The version that a rollback names; `None` means the one before the active one.
 fn wanted_version(body: &[u8]) -> Result<Option<VersionNumber>, Refusal> {
-    if body.trim_ascii().is_empty() {
-        return Ok(None);
-    }
-    let refused = || Refusal::invalid("the body must be empty or `{\"version\": N}` with a whole number from 1");
-    let Rollback { version } = serde_json::from_slice(body).map_err(|_| refused())?;
-    version.map(|number| VersionNumber::new(number).ok_or_else(refused)).transpose()
+    let refused = || Refusal::invalid("`version` must be a whole number from 1");
+    let named = Document::parse(body)?.only(&["version"])?.whole("version").map_err(|_| refused())?;
+    let parse = |number: u64| u32::try_from(number).ok().and_then(VersionNumber::new).ok_or_else(refused);
+    named.map(parse).transpose()
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use domain::{Error, ErrorCode, FunctionRef, HttpHead, Namespace, ReplyHead, RequestId, TriggerKind};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
-use platform::{Invoke, Outcome, Success};
+use platform::{Cause, Invoke, Outcome, RateLeft, Success};
 use serde::Serialize;
 
 use crate::credential;
@@ -41,7 +41,13 @@ impl Form {
     }
 }
 
-pub(crate) async fn invoke(gateway: &Gateway, mut exchange: Exchange, form: Form) -> Answer {
+/// `left` is what is left of the caller's own limit; the namespace that is called may have less.
+pub(crate) async fn invoke(
+    gateway: &Gateway,
+    mut exchange: Exchange,
+    form: Form,
+    left: &mut Option<RateLeft>,
+) -> Answer {
     let (namespace, function) = target(&exchange, form)?;
     let allowed = gateway.platform.may_call(&namespace, &function, &exchange.caller);
     let http = match &allowed {
@@ -55,6 +61,7 @@ pub(crate) async fn invoke(gateway: &Gateway, mut exchange: Exchange, form: Form
     };
     // Before the body is read: who may not call shall not fill our memory.
     allowed?;
+    count_from_elsewhere(gateway, &exchange, &namespace, left)?;
     let limit = gateway.platform.config().limits.input_bytes_max;
     let _room = gateway.body_room(exchange.body.declared(), limit).await?;
     let idempotency_key = ids::idempotency_key(&exchange.parts.headers)?;
@@ -65,6 +72,7 @@ pub(crate) async fn invoke(gateway: &Gateway, mut exchange: Exchange, form: Form
         function,
         caller: exchange.caller,
         trigger: TriggerKind::Http,
+        cause: Cause::default(),
         http,
         client_request_id: ids::client_request_id(&exchange.parts.headers),
         trace_id: ids::trace_id(&exchange.parts.headers),
@@ -72,6 +80,20 @@ pub(crate) async fn invoke(gateway: &Gateway, mut exchange: Exchange, form: Form
         input,
     };
     answer(gateway.platform.invoke(invoke).await)
+}
+
+/// Whoever comes from elsewhere uses up what the namespace has as well; only what it lets in counts.
+fn count_from_elsewhere(
+    gateway: &Gateway,
+    exchange: &Exchange,
+    called: &Namespace,
+    left: &mut Option<RateLeft>,
+) -> Result<(), Refusal> {
+    let own = left.take();
+    let there = gateway.platform.count_call_from_elsewhere(&exchange.caller, called);
+    let there = there.map_err(Refusal::over_the_limit)?;
+    *left = own.into_iter().chain(there).min_by_key(|left| left.remaining);
+    Ok(())
 }
 
 fn target(exchange: &Exchange, form: Form) -> Result<(Namespace, FunctionRef), Refusal> {
@@ -82,7 +104,7 @@ fn target(exchange: &Exchange, form: Form) -> Result<(Namespace, FunctionRef), R
 }
 
 /// `?namespace=`, else the credential's, else `X-Namespace`, else `default`.
-fn namespace_of(exchange: &Exchange) -> Result<Namespace, Refusal> {
+pub(super) fn namespace_of(exchange: &Exchange) -> Result<Namespace, Refusal> {
     if let Some(named) = exchange.query("namespace").filter(|named| !named.is_empty()) {
         return parse_namespace(&named);
     }
@@ -110,11 +132,8 @@ fn plain_call(exchange: &Exchange, form: Form) -> Result<(), Refusal> {
 
 /// The request as the function may see it: relative to its own root, and without credentials that are ours to read.
 fn head_of(gateway: &Gateway, exchange: &Exchange, form: Form) -> HttpHead {
-    let ours = |name: &HeaderName, value: &HeaderValue| {
-        (*name == credential::API_KEY || *name == header::AUTHORIZATION)
-            && value.to_str().is_ok_and(|value| credential::is_ours(gateway, value))
-    };
-    let passes = |name: &HeaderName, value| !ours(name, value) && !name.as_str().starts_with("x-internal-");
+    let passes =
+        |name: &HeaderName, value| !is_for_us(gateway, name, value) && !name.as_str().starts_with("x-internal-");
     let headers = exchange.parts.headers.iter().filter(|(name, value)| passes(name, value));
     let header = |(name, value): (&HeaderName, &HeaderValue)| {
         (Bytes::copy_from_slice(name.as_str().as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
@@ -124,6 +143,12 @@ fn head_of(gateway: &Gateway, exchange: &Exchange, form: Form) -> HttpHead {
         target: target_of(gateway, exchange, form),
         headers: headers.map(header).collect(),
     }
+}
+
+/// Is this header a credential that opens something here? No function may see it.
+pub(super) fn is_for_us(gateway: &Gateway, name: &HeaderName, value: &HeaderValue) -> bool {
+    (*name == credential::API_KEY || *name == header::AUTHORIZATION)
+        && value.to_str().is_ok_and(|value| credential::is_ours(gateway, value))
 }
 
 fn target_of(gateway: &Gateway, exchange: &Exchange, form: Form) -> String {

@@ -25,7 +25,7 @@ pub(crate) async fn list(gateway: Arc<Gateway>, exchange: Exchange) -> Answer {
 pub(crate) async fn create(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let namespace = exchange.managed_namespace()?;
     let body = exchange.receive(&gateway, SMALL_BODY_BYTES_MAX).await?;
-    let document = Document::parse(&body)?;
+    let document = Document::parse(&body)?.only(&["name", "scopes", "expires_in_seconds"])?;
     let new = NewKey {
         name: document.text_or_empty("name")?,
         scopes: parse_scopes(&document.texts("scopes")?)?,

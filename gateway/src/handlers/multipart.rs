@@ -48,6 +48,11 @@ pub(super) fn broken(error: multer::Error) -> Refusal {
     }
 }
 
+/// The name of a part's file. Browsers escape three characters and nothing else, not even `%` (WHATWG HTML, "multipart/form-data").
+pub(super) fn file_name(part: &Field<'_>) -> Option<String> {
+    Some(part.file_name()?.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n"))
+}
+
 /// A part as a text.
 pub(super) async fn read_text(part: &mut Field<'_>, limit: usize, name: &str) -> Result<String, Refusal> {
     let bytes = read_part(part, limit, name).await?;

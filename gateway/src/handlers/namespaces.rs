@@ -25,7 +25,7 @@ pub(crate) async fn list(gateway: Arc<Gateway>, exchange: Exchange) -> Answer {
 
 pub(crate) async fn create(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let body = exchange.receive(&gateway, SMALL_BODY_BYTES_MAX).await?;
-    let name = parse_namespace(&Document::parse(&body)?.needed_text("name")?)?;
+    let name = parse_namespace(&Document::parse(&body)?.only(&["name"])?.needed_text("name")?)?;
     exchange.concerns(name.as_str());
     let created = gateway.platform.create_namespace(&exchange.caller, &name).await?;
     Ok(reply::created(&NamespaceJson::of(&created)))
@@ -51,6 +51,7 @@ pub(crate) async fn settings(gateway: Arc<Gateway>, exchange: Exchange) -> Answe
 pub(crate) async fn put_settings(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let namespace = exchange.namespace_capture(0)?;
     let body = exchange.receive(&gateway, SMALL_BODY_BYTES_MAX).await?;
+    Document::parse(&body)?.only(NamespaceSettings::FIELDS)?;
     let settings: NamespaceSettings = serde_json::from_slice(&body)
         .map_err(|wrong| Refusal::invalid(format!("the settings are refused: {wrong}")))?;
     gateway.platform.set_namespace_settings(&exchange.caller, &namespace, settings.clone()).await?;
@@ -66,7 +67,7 @@ pub(crate) async fn owners(gateway: Arc<Gateway>, exchange: Exchange) -> Answer 
 pub(crate) async fn put_owner(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let (namespace, wallet) = (exchange.namespace_capture(0)?, exchange.capture(1)?.into_owned());
     let body = exchange.receive(&gateway, SMALL_BODY_BYTES_MAX).await?;
-    let named = Document::parse(&body)?.texts("scopes")?;
+    let named = Document::parse(&body)?.only(&["scopes"])?.texts("scopes")?;
     let scopes = if named.is_empty() { Scopes::of([Scope::Admin]) } else { parse_scopes(&named)? };
     let owner = gateway.platform.put_owner(&exchange.caller, &namespace, &wallet, scopes).await?;
     Ok(reply::ok(&owner_json(&owner)))
@@ -86,7 +87,7 @@ pub(crate) async fn rate_limit(gateway: Arc<Gateway>, exchange: Exchange) -> Ans
 pub(crate) async fn put_rate_limit(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let namespace = exchange.managed_namespace()?;
     let body = exchange.receive(&gateway, SMALL_BODY_BYTES_MAX).await?;
-    let document = Document::parse(&body)?;
+    let document = Document::parse(&body)?.only(&["requests_per_minute", "caller_requests_per_minute"])?;
     let (all, each) = (document.whole("requests_per_minute")?, document.whole("caller_requests_per_minute")?);
     if all.is_none() && each.is_none() {
         return Err(Refusal::invalid("requests_per_minute or caller_requests_per_minute is required"));

@@ -61,13 +61,18 @@ pub(crate) async fn limits(gateway: Arc<Gateway>, _exchange: Exchange) -> Answer
             "queue_wait_seconds": node.queue_wait.as_secs_f64(),
             "input_bytes": node.input_bytes_max,
             "code_bytes": node.code_bytes_max,
+            "sockets": node.node_sockets,
+            "namespace_sockets": node.namespace_sockets,
         },
         "data": {
             "body_bytes": super::DATA_BODY_BYTES_MAX,
             "database": super::database::limits(),
             "cache": super::cache::limits(),
             "storage": super::storage::limits(),
+            "pubsub": super::pubsub::limits(),
         },
+        "jobs": super::jobs::limits(),
+        "triggers": super::triggers::limits(),
         "http": {
             "connections": edge.connections_max,
             "connections_per_address": edge.connections_per_address_max,
@@ -75,6 +80,7 @@ pub(crate) async fn limits(gateway: Arc<Gateway>, _exchange: Exchange) -> Answer
             "header_bytes": edge.header_bytes_max,
             "uri_bytes": edge.uri_bytes_max,
         },
+        "websocket": super::sockets::limits(&gateway.config.sockets),
     })))
 }
 

@@ -20,7 +20,7 @@ const BODY_BYTES_MAX: usize = 6 * (64 << 10) + 4096;
 pub(crate) async fn set(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let namespace = exchange.managed_namespace()?;
     let body = exchange.receive(&gateway, BODY_BYTES_MAX).await?;
-    let document = Document::parse(&body)?;
+    let document = Document::parse(&body)?.only(&["name", "value", "value_base64"])?;
     let name = document.needed_text("name")?;
     let value = value_of(&document)?;
     let set = gateway.platform.set_secret(&exchange.caller, &namespace, &name, value).await;

@@ -1,4 +1,5 @@
-//! The body of a reply: bytes in memory, or content on its way from a store, read piece by piece as the client takes it.
+//! The body of a reply: bytes in memory, content on its way from a store, read piece by piece as the client takes it, or what
+//! comes as long as it comes.
 
 use std::any::Any;
 use std::fmt;
@@ -8,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use domain::RequestId;
+use futures_util::Stream;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use ports::{Content, StorageError};
@@ -22,6 +24,7 @@ enum Kind {
     /// Calls of functions answer this: nothing is boxed on their way.
     Whole(Full<Bytes>),
     Pieces(Box<Pieces>),
+    Endless(Box<Endless>),
 }
 
 /// The store failed in the middle of a body; the connection ends, so that nobody takes the beginning for the whole.
@@ -41,6 +44,12 @@ struct Pieces {
     held: Option<Box<dyn Any + Send>>,
 }
 
+/// What comes as long as it comes.
+struct Endless {
+    stream: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
+    held: Option<Box<dyn Any + Send>>,
+}
+
 impl ReplyBody {
     /// The bytes from `start` to `end` of `content`, which must be within it.
     pub(crate) fn of_content(content: Box<dyn Content>, start: u64, end: u64, request_id: RequestId) -> Self {
@@ -48,10 +57,17 @@ impl ReplyBody {
         Self(Kind::Pieces(Box::new(Pieces { content, offset: start, end, reading: None, request_id, held: None })))
     }
 
+    /// What `stream` has, asked for when the client has taken what was there before; dropped when the client is gone.
+    pub(crate) fn of_stream(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self(Kind::Endless(Box::new(Endless { stream: Box::pin(stream), held: None })))
+    }
+
     /// Keeps `guard` until the body has gone out or is given up. A body in memory is gone as soon as it is handed over.
     pub(crate) fn hold(&mut self, guard: impl Any + Send) {
-        if let Kind::Pieces(pieces) = &mut self.0 {
-            pieces.held = Some(Box::new(guard));
+        match &mut self.0 {
+            Kind::Whole(_) => {}
+            Kind::Pieces(pieces) => pieces.held = Some(Box::new(guard)),
+            Kind::Endless(endless) => endless.held = Some(Box::new(guard)),
         }
     }
 }
@@ -73,6 +89,7 @@ impl fmt::Debug for ReplyBody {
         match &self.0 {
             Kind::Whole(whole) => whole.fmt(f),
             Kind::Pieces(pieces) => write!(f, "Pieces({}..{})", pieces.offset, pieces.end),
+            Kind::Endless(_) => f.write_str("Endless"),
         }
     }
 }
@@ -85,6 +102,7 @@ impl Body for ReplyBody {
         match &mut self.get_mut().0 {
             Kind::Whole(whole) => Pin::new(whole).poll_frame(cx).map_err(|never| match never {}),
             Kind::Pieces(pieces) => pieces.poll_piece(cx).map_ok(Frame::data),
+            Kind::Endless(endless) => endless.stream.as_mut().poll_next(cx).map(|bytes| Some(Ok(Frame::data(bytes?)))),
         }
     }
 
@@ -92,6 +110,7 @@ impl Body for ReplyBody {
         match &self.0 {
             Kind::Whole(whole) => whole.is_end_stream(),
             Kind::Pieces(pieces) => pieces.offset >= pieces.end,
+            Kind::Endless(_) => false,
         }
     }
 
@@ -99,6 +118,7 @@ impl Body for ReplyBody {
         match &self.0 {
             Kind::Whole(whole) => whole.size_hint(),
             Kind::Pieces(pieces) => SizeHint::with_exact(pieces.end.saturating_sub(pieces.offset)),
+            Kind::Endless(_) => SizeHint::default(),
         }
     }
 }

@@ -237,6 +237,30 @@ async fn a_transaction_happens_whole_or_not() {
     );
 }
 
+/// Who asks for no results must learn of it all the same, and must not be told to try again: the changes stand.
+#[tokio::test]
+async fn a_query_that_fails_unseen_fails_its_request() {
+    let house = House::open().await;
+    house.databases.answer("INSERT", SqlChanged { rows_affected: 1, last_insert_id: Some(1) });
+    house.databases.answer("SELECT", rows(&["n"], vec![vec![SqlValue::Integer(1)]]));
+    house.databases.fail("LATE", || SqlError::Deadline);
+    let run = async |steps: &[(&str, &str)]| {
+        let ops: Vec<_> = steps.iter().map(|(kind, sql)| json!({ "kind": kind, "sql": sql })).collect();
+        house.post("/v1/rqlite/transaction", json!({ "ops": ops })).await
+    };
+    let late = run(&[("exec", "INSERT"), ("query", "SELECT"), ("query", "LATE")]).await;
+    assert_eq!((late.status.as_u16(), late.code().as_str()), (400, "VALIDATION_FAILED"));
+    assert_eq!(late.json()["retryable"], false);
+    assert_eq!(
+        late.text("error"),
+        "statement 2 failed after all changes were committed: the statement did not finish in time"
+    );
+    assert_eq!(late.text("hint"), "do not send the changes again; `return_results` shows what each statement gave");
+    let nothing_changed = run(&[("query", "LATE")]).await;
+    assert_eq!(nothing_changed.text("error"), "statement 0 failed: the statement did not finish in time");
+    check(&run(&[("exec", "INSERT"), ("query", "SELECT")]).await, 200, expect![[r#"{"status":"ok"}"#]]);
+}
+
 #[tokio::test]
 async fn tables_are_made_shown_and_dropped() {
     let house = House::open().await;

@@ -2,21 +2,27 @@
 //! does not. A route without a row here fails the tests.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
-use domain::{Cid, Scope, Scopes, SqlChanged, SqlRows, SqlValue};
+use domain::{Caller, Cid, FunctionName, Scope, Scopes, SqlChanged, SqlRows, SqlValue};
 use expect_test::expect;
 use gateway::{Access, ROUTES, RequestBody, Route, Verb};
 use http::{Method, Request};
+use platform::{Attached, NewSocket};
 use ports::SchemaObject;
 use ports::memory::Script;
 use serde_json::{Value, json};
 
 use crate::support::wallet::{TestWallet, with_host};
-use crate::support::{Form, House, Seen, home, request, with_header, with_key};
+use crate::support::{Form, House, PEER, Seen, home, request, with_header, with_key};
 
 /// The things of the namespace `default`, which is foreign to the stranger.
 struct Things {
     key: String,
+    job: String,
+    trigger: String,
+    /// A WebSocket, which lives as long as the last field.
+    client: String,
     wallet: String,
     cid: String,
     /// Names of what exists, or of what does not.
@@ -25,12 +31,16 @@ struct Things {
     claim: &'static str,
     map: &'static str,
     table: &'static str,
+    _socket: Option<Attached>,
 }
 
 impl Things {
     fn missing() -> Self {
         Self {
             key: "0190f7a1-0000-7000-8000-000000000000".to_owned(),
+            job: "0190f7a1-0000-7000-8000-000000000001".to_owned(),
+            trigger: "0190f7a1-0000-7000-8000-000000000002".to_owned(),
+            client: "0190f7a1-0000-7000-8000-000000000003".to_owned(),
             wallet: TestWallet::new(99).address(),
             cid: Cid::of(b"missing").to_string(),
             function: "fn-missing",
@@ -38,6 +48,7 @@ impl Things {
             claim: "claim-missing",
             map: "map-missing",
             table: "table_missing",
+            _socket: None,
         }
     }
 }
@@ -57,9 +68,24 @@ async fn furnished() -> (House, Things) {
     set(&format!("/v1/auth/claims/{wallet}/claim-known"), json!({ "value": "gold" })).await;
     house.post("/v1/cache/put", json!({ "dmap": "map-known", "key": "k", "value": 1 })).await;
     let cid = house.post("/v1/storage/upload", json!({ "name": "a", "data": "aGVsbG8=" })).await.text("cid");
+    // One that waits for long.
+    let job = json!({ "payload": 1, "run_at": "2030-01-01T00:00:00Z" }).to_string();
+    let job = house.admin(Method::POST, "/v1/functions/fn-known/jobs", job).await;
+    let trigger = json!({ "once": "2030-01-01T00:00:00Z" }).to_string();
+    let trigger = house.admin(Method::POST, "/v1/functions/fn-known/triggers", trigger).await;
+    let socket = house.gateway.platform().attach_socket(NewSocket {
+        namespace: home(),
+        function: FunctionName::parse("fn-known").expect("a name"),
+        version: None,
+        caller: Arc::new(Caller::anonymous()),
+        address: PEER.parse().expect("an address"),
+    });
     answer_sql(&house);
     let things = Things {
+        client: socket.id().to_string(),
         key: key.text("id"),
+        job: job.text("id"),
+        trigger: trigger.text("trigger_id"),
         wallet,
         cid,
         function: "fn-known",
@@ -67,6 +93,7 @@ async fn furnished() -> (House, Things) {
         claim: "claim-known",
         map: "map-known",
         table: "table_known",
+        _socket: Some(socket),
     };
     (house, things)
 }
@@ -86,7 +113,7 @@ fn answer_sql(house: &House) {
 
 /// A request for the namespace `default`, wherever the caller is at home.
 fn sample(route: &Route, things: &Things) -> Request<RequestBody> {
-    let Things { key, wallet, cid, function, secret, claim, map, table } = things;
+    let Things { key, job, trigger, client, wallet, cid, function, secret, claim, map, table, .. } = things;
     let method = match &route.verb {
         Verb::Any => Method::POST,
         Verb::One(method) => method.clone(),
@@ -124,7 +151,8 @@ fn sample(route: &Route, things: &Things) -> Request<RequestBody> {
         ("/v1/rqlite/migrate", _) => (route.path.to_owned(), json!({ "migrations": [] })),
         ("/v1/rqlite/import", _) => (route.path.to_owned(), json!("INSERT")),
         ("/v1/cache/mget", _) => (route.path.to_owned(), json!({ "dmap": map, "keys": ["k"] })),
-        ("/v1/cache/incr" | "/v1/cache/get" | "/v1/cache/delete" | "/v1/cache/scan", _) => {
+        ("/v1/cache/scan", _) => (route.path.to_owned(), json!({ "dmap": map })),
+        ("/v1/cache/incr" | "/v1/cache/get" | "/v1/cache/delete", _) => {
             (route.path.to_owned(), json!({ "dmap": map, "key": "k" }))
         }
         ("/v1/cache/put" | "/v1/cache/cas", _) => {
@@ -132,6 +160,27 @@ fn sample(route: &Route, things: &Things) -> Request<RequestBody> {
         }
         ("/v1/storage/upload", _) => (route.path.to_owned(), json!({ "name": "b", "data": "" })),
         ("/v1/storage/pin", _) => (route.path.to_owned(), json!({ "cid": cid })),
+        ("/v1/pubsub/publish", _) => (route.path.to_owned(), json!({ "topic": "t", "data_base64": "eA==" })),
+        ("/v1/pubsub/publish-batch", _) => {
+            (route.path.to_owned(), json!({ "messages": [{ "topic": "t", "data_base64": "eA==" }] }))
+        }
+        ("/v1/push/config" | "/v1/namespace/push-credentials", "PUT" | "POST") => {
+            (route.path.to_owned(), json!({ "ntfy_base_url": "https://ntfy.example" }))
+        }
+        ("/v1/namespace/push-credentials/{provider}", "PUT") => {
+            ("/v1/namespace/push-credentials/ntfy".to_owned(), json!({ "ntfy_base_url": "https://ntfy.example" }))
+        }
+        ("/v1/push/devices", "POST") => {
+            (route.path.to_owned(), json!({ "device_id": "d", "provider": "ntfy", "token": "t" }))
+        }
+        ("/v1/push/send" | "/v1/notify", _) => (route.path.to_owned(), json!({ "user_id": "u", "body": "b" })),
+        ("/v1/functions/{function}/jobs", _) => (format!("/v1/functions/{function}/jobs"), json!({ "payload": 1 })),
+        ("/v1/functions/{function}/triggers", "POST") => {
+            (format!("/v1/functions/{function}/triggers"), json!({ "topic": "orders:*" }))
+        }
+        ("/v1/functions/{function}/triggers/run", _) => {
+            (format!("/v1/functions/{function}/triggers/run"), json!({ "at": "2030-01-01T00:00:00Z" }))
+        }
         ("/v1/network/connect", _) => (route.path.to_owned(), json!({ "multiaddr": "/ip4/198.51.100.1" })),
         ("/v1/network/disconnect", _) => (route.path.to_owned(), json!({ "peer_id": "p" })),
         ("/v1/proxy/anon", _) => (route.path.to_owned(), json!({ "url": "https://example.com/" })),
@@ -145,6 +194,13 @@ fn sample(route: &Route, things: &Things) -> Request<RequestBody> {
                 ("{key}", if path.starts_with("/v1/cache") { "k" } else { key.as_str() }),
                 ("{wallet}", wallet),
                 ("{cid}", cid),
+                ("{provider}", "ntfy"),
+                ("{device}", key),
+                ("{message}", key),
+                ("{job}", job),
+                ("{trigger}", trigger),
+                ("{client}", client),
+                ("{delivery}", key),
             ];
             let filled = names.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
             assert!(!filled.contains('{'), "the route {path} has no row in the isolation matrix");
@@ -188,6 +244,9 @@ async fn every_route_lets_in_whom_it_should() {
         }
         writeln!(matrix, "{row} {} {}", verb_of(route), route.path).expect("writing to a string works");
         match route.access {
+            Access::Scope(Scope::Invoke) => {
+                assert!(row.starts_with("401 401 404 20"), "{} {}: {row}", verb_of(route), route.path)
+            }
             Access::Scope(_) => {
                 assert!(row.starts_with("401 401 404 403 "), "{} {}: {row}", verb_of(route), route.path)
             }
@@ -212,6 +271,7 @@ async fn every_route_lets_in_whom_it_should() {
         401 401 404 403 200 403 200 200  DELETE /v1/functions/secrets/{secret}
         401 401 404 200 403 403 200 200  * /v1/functions/{function}/invoke
         401 401 404 200 403 403 200 200  * /v1/functions/{function}/invoke/{*path}
+        401 401 404 426 403 403 426 426  GET /v1/functions/{function}/ws
         401 401 404 403 200 403 200 200  GET /v1/functions/{function}
         401 401 404 403 200 403 200 200  DELETE /v1/functions/{function}
         401 401 404 403 200 403 200 200  GET /v1/functions/{function}/versions
@@ -219,6 +279,24 @@ async fn every_route_lets_in_whom_it_should() {
         401 401 404 403 200 403 200 200  POST /v1/functions/{function}/rollback
         401 401 404 403 200 403 200 200  POST /v1/functions/{function}/enable
         401 401 404 403 200 403 200 200  POST /v1/functions/{function}/disable
+        401 401 404 403 200 403 200 200  GET /v1/functions/{function}/triggers
+        401 401 404 403 201 403 201 201  POST /v1/functions/{function}/triggers
+        401 401 404 403 200 403 200 200  POST /v1/functions/{function}/triggers/run
+        401 401 404 403 200 403 200 200  GET /v1/functions/{function}/triggers/dlq
+        401 401 404 403 200 403 200 200  POST /v1/functions/{function}/triggers/dlq/redrive
+        401 401 404 403 200 403 200 200  DELETE /v1/functions/{function}/triggers/dlq
+        401 401 404 403 404 403 404 404  DELETE /v1/functions/{function}/triggers/dlq/{delivery}
+        401 401 404 403 200 403 200 200  POST /v1/functions/{function}/triggers/{trigger}/pause
+        401 401 404 403 200 403 200 200  POST /v1/functions/{function}/triggers/{trigger}/resume
+        401 401 404 403 200 403 200 200  DELETE /v1/functions/{function}/triggers/{trigger}
+        401 401 404 403 200 403 200 200  GET /v1/triggers
+        401 401 404 202 403 403 202 202  POST /v1/functions/{function}/jobs
+        401 401 404 403 200 403 200 200  GET /v1/jobs
+        401 401 404 200 200 403 200 200  GET /v1/jobs/{job}
+        401 401 404 403 200 403 200 200  DELETE /v1/jobs/{job}
+        401 401 404 403 200 403 200 200  GET /v1/serverless/ws/connections
+        401 401 404 403 200 403 200 200  GET /v1/serverless/ws/connections/{client}
+        401 401 404 403 200 403 200 200  DELETE /v1/serverless/ws/connections/{client}
         200 200 200 200 200 200 200 200  POST /v1/auth/challenge
         400 400 400 400 400 400 400 400  POST /v1/auth/verify
         400 400 400 400 400 400 400 400  POST /v1/auth/api-key
@@ -282,6 +360,31 @@ async fn every_route_lets_in_whom_it_should() {
         401 401 404 403 403 200 200 200  DELETE /v1/storage/unpin/{cid}
         401 401 404 403 403 200 200 200  GET /v1/storage/list
         401 401 404 403 403 200 200 200  POST /v1/storage/gc
+        401 401 404 403 403 200 200 200  POST /v1/pubsub/publish
+        401 401 404 403 403 200 200 200  POST /v1/pubsub/publish-batch
+        401 401 404 403 403 200 200 200  GET /v1/pubsub/topics
+        401 401 404 403 403 400 400 400  GET /v1/pubsub/ws
+        401 401 404 403 403 400 400 400  GET /v1/pubsub/presence
+        401 401 404 403 403 400 400 400  GET /v1/pubsub/sse
+        401 401 404 403 200 403 200 200  GET /v1/push/config
+        401 401 404 403 200 403 200 200  PUT /v1/push/config
+        401 401 404 403 200 403 200 200  POST /v1/push/config
+        401 401 404 403 200 403 200 200  DELETE /v1/push/config
+        401 401 404 403 201 403 201 201  POST /v1/push/vapid-key
+        401 401 503 503 503 503 503 503  GET /v1/push/vapid-public-key
+        401 401 401 401 401 401 401 401  GET /v1/push/devices
+        401 401 401 401 401 401 401 401  POST /v1/push/devices
+        401 401 401 401 401 401 401 401  DELETE /v1/push/devices/{device}
+        401 401 404 403 403 503 503 503  POST /v1/push/send
+        401 401 404 403 200 403 200 200  GET /v1/namespace/push-credentials
+        401 401 404 403 200 403 200 200  PUT /v1/namespace/push-credentials
+        401 401 404 403 200 403 200 200  DELETE /v1/namespace/push-credentials
+        401 401 404 403 200 403 200 200  GET /v1/namespace/push-credentials/{provider}
+        401 401 404 403 200 403 200 200  PUT /v1/namespace/push-credentials/{provider}
+        401 401 404 403 200 403 200 200  DELETE /v1/namespace/push-credentials/{provider}
+        401 401 404 403 403 200 200 200  POST /v1/notify
+        401 401 401 401 401 401 401 401  GET /v1/inbox
+        401 401 401 401 401 401 401 401  DELETE /v1/inbox/{message}
         200 200 200 200 200 200 200 200  GET /v1/network/status
         200 200 200 200 200 200 200 200  GET /v1/network/peers
         401 401 503 503 503 503 503 503  POST /v1/network/connect
@@ -302,12 +405,27 @@ async fn every_route_lets_in_whom_it_should() {
 
 /// A reply without what differs by itself: the ids, and the names that the request had.
 fn faceless(seen: &Seen, things: &Things) -> String {
-    let Things { key, wallet, cid, function, secret, claim, map, table } = things;
+    let Things { key, job, trigger, client, wallet, cid, function, secret, claim, map, table, .. } = things;
     let text = String::from_utf8_lossy(&seen.body).into_owned();
     // What is drawn anew each time.
     let drawn: Value = serde_json::from_str(&text).unwrap_or_default();
     let drawn = ["nonce", "access_token"].map(|key| drawn[key].as_str().unwrap_or("speaks").to_owned());
-    let names = [key.as_str(), wallet, cid, function, secret, claim, map, table, "speaks", &drawn[0], &drawn[1]];
+    let names = [
+        key.as_str(),
+        job,
+        client,
+        trigger,
+        wallet,
+        cid,
+        function,
+        secret,
+        claim,
+        map,
+        table,
+        "speaks",
+        &drawn[0],
+        &drawn[1],
+    ];
     let text = names.iter().fold(text, |text, name| text.replace(name, "<name>"));
     let mut headers: Vec<String> = seen.headers.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
     headers.retain(|line| !line.starts_with("x-request-id") && !line.starts_with("x-duration"));

@@ -71,7 +71,7 @@ async fn a_key_gives_no_more_than_it_has() {
         assert_eq!(house.admin(Method::POST, PATH, body.to_string()).await.status, status, "{body}");
     }
     let unknown = house.admin(Method::POST, PATH, json!({ "name": "x", "scopes": ["root"] }).to_string()).await;
-    assert_eq!(unknown.text("error"), "`scopes` may hold `operator`, `admin`, `deploy`, `invoke`, `data`");
+    assert_eq!(unknown.text("error"), "`scopes` may hold `operator`, `admin`, `deploy`, `invoke`, `data`, `pubsub`");
 }
 
 #[tokio::test]

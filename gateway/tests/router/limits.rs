@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::NamespaceSettings;
+use domain::{AddressRange, NamespaceSettings};
 use gateway::GatewayConfig;
 use http::Method;
 use platform::Config;
@@ -11,11 +11,15 @@ use ports::memory::Script;
 use crate::support::{House, Seen, request, with_header, with_key};
 
 async fn house(caller_requests_per_minute: u64) -> House {
+    house_with(GatewayConfig::default(), caller_requests_per_minute).await
+}
+
+async fn house_with(config: GatewayConfig, caller_requests_per_minute: u64) -> House {
     let namespace_defaults = NamespaceSettings {
         caller_requests_per_minute: Some(caller_requests_per_minute),
         ..NamespaceSettings::default()
     };
-    House::open_as(GatewayConfig::default(), Config { namespace_defaults, ..Config::default() }).await
+    House::open_as(config, Config { namespace_defaults, ..Config::default() }).await
 }
 
 fn rates(seen: &Seen) -> [&str; 5] {
@@ -69,10 +73,52 @@ async fn strangers_are_told_apart_by_their_address_and_cannot_choose_it() {
     assert_eq!(from("203.0.113.7", "198.51.100.1").await, 200);
     assert_eq!(from("203.0.113.7", "198.51.100.2").await, 429);
     assert_eq!(from("203.0.113.8", "198.51.100.1").await, 200);
-    // A proxy of ours says who it speaks for.
+    // A proxy of ours says who it speaks for, and that is the last entry.
     assert_eq!(from("127.0.0.1", "198.51.100.1").await, 200);
     assert_eq!(from("127.0.0.1", "198.51.100.2").await, 200);
-    assert_eq!(from("127.0.0.1", "198.51.100.2").await, 429);
+    assert_eq!(from("127.0.0.1", "198.51.100.9, 198.51.100.2").await, 429);
+}
+
+#[tokio::test]
+async fn the_operator_says_which_proxies_are_believed() {
+    let trusted_proxies = vec![AddressRange::parse("10.0.0.0/8").expect("a range")];
+    let house = house_with(GatewayConfig { trusted_proxies, ..GatewayConfig::default() }, 2).await;
+    let from = async |peer: &str, forwarded: &str| {
+        let ask = with_header(request(Method::GET, "/v1/auth/jwks", ""), "x-forwarded-for", forwarded);
+        house.send_from(peer, ask).await.status.as_u16()
+    };
+    assert_eq!(from("10.1.2.3", "198.51.100.1").await, 200);
+    assert_eq!(from("10.1.2.4", "198.51.100.1, 10.1.2.3").await, 429);
+    assert_eq!(from("10.1.2.3", "198.51.100.2").await, 200);
+    assert_eq!(from("127.0.0.1", "198.51.100.3").await, 200);
+    assert_eq!(from("127.0.0.1", "198.51.100.4").await, 429);
+}
+
+#[tokio::test]
+async fn strangers_use_up_what_the_namespace_has() {
+    let house = House::open().await;
+    house.deploy("open", &Script::Echo.code(), &[("is_public", "true")]).await;
+    house.deploy("closed", &Script::Echo.code(), &[]).await;
+    let set = r#"{"requests_per_minute":8}"#;
+    assert_eq!(house.operator(Method::PUT, "/v1/namespaces/default/settings", set).await.status, 200);
+    let call = async |path: &str, key: &str| {
+        let call = request(Method::POST, path, "{}");
+        let seen = house.send(if key.is_empty() { call } else { with_key(call, key) }).await;
+        (seen.status.as_u16(), seen.header("ratelimit-remaining").to_owned())
+    };
+    let called = |status: u16, left: &str| (status, left.to_owned());
+    // Who is not let in takes nothing.
+    assert_eq!(call("/v1/invoke/default/closed", "").await, called(401, ""));
+    assert_eq!(call("/v1/invoke/default/missing", &house.stranger).await, called(404, ""));
+    assert_eq!(call("/v1/invoke/default/open", "").await, called(200, "3"));
+    assert_eq!(call("/v1/functions/open/invoke?namespace=default", &house.stranger).await, called(200, "2"));
+    assert_eq!(call("/v1/functions/open/invoke", "").await, called(200, "1"));
+    assert_eq!(call("/v1/invoke/default/open", &house.invoker).await, called(200, "0"));
+    assert_eq!(call("/v1/invoke/default/open", &house.stranger).await, called(429, "0"));
+    assert_eq!(call("/v1/invoke/default/open", &house.invoker).await, called(429, "0"));
+    let over = house.nobody(Method::POST, "/v1/invoke/default/open", "{}").await;
+    assert_eq!((over.code().as_str(), over.header("retry-after")), ("RATE_LIMITED", "7.5"));
+    assert_eq!(over.text("message"), "too many requests: the functions of `default` take 8 a minute");
 }
 
 #[tokio::test]

@@ -60,6 +60,15 @@ async fn health_is_the_same_by_every_name() {
               "seconds": 30,
               "transaction_statements": 100
             },
+            "pubsub": {
+              "batch_body_bytes": 16777216,
+              "batch_messages": 100,
+              "message_bytes": 1048576,
+              "subscriber_bytes": 4194304,
+              "subscriber_messages": 128,
+              "topic_bytes": 256,
+              "topics_per_stream": 32
+            },
             "storage": {
               "json_upload_bytes": 33554432,
               "list": 1000,
@@ -118,13 +127,45 @@ async fn health_is_the_same_by_every_name() {
             "headers": 100,
             "uri_bytes": 8192
           },
+          "jobs": {
+            "kept": 10000,
+            "kept_result_bytes": 268435456,
+            "kept_seconds": 604800,
+            "payload_bytes": 1048576,
+            "result_bytes": 1048576,
+            "run_at_seconds_ahead": 315619200,
+            "waiting": 10000
+          },
           "node": {
             "code_bytes": 67108864,
             "concurrency": 1000,
             "input_bytes": 1048576,
             "namespace_concurrency": 200,
+            "namespace_sockets": 2000,
             "queue": 1000,
-            "queue_wait_seconds": 10.0
+            "queue_wait_seconds": 10.0,
+            "sockets": 10000
+          },
+          "triggers": {
+            "aggregation_batch": 1000,
+            "aggregation_window_ms": 60000,
+            "dead_bytes_per_namespace": 67108864,
+            "dead_calls_per_namespace": 10000,
+            "dead_kept_seconds": 2592000,
+            "depth": 5,
+            "pattern_characters": 256,
+            "patterns_per_namespace": 1000,
+            "per_function": 100,
+            "per_namespace": 2000,
+            "waiting_bytes_per_namespace": 268435456,
+            "waiting_calls_per_namespace": 100000
+          },
+          "websocket": {
+            "message_bytes": 1048576,
+            "message_seconds": 60.0,
+            "ping_seconds": 30.0,
+            "pong_wait_seconds": 60.0,
+            "write_seconds": 30.0
           }
         }
     "#]]
@@ -305,6 +346,52 @@ async fn metrics_are_for_this_machine_and_for_operators() {
         # HELP orama_functions Functions deployed.
         # TYPE orama_functions gauge
         orama_functions 0
+        # HELP orama_pubsub_published_total Messages published on topics.
+        # TYPE orama_pubsub_published_total counter
+        orama_pubsub_published_total 0
+        # HELP orama_pubsub_delivered_total Messages taken by subscribers, each once for each.
+        # TYPE orama_pubsub_delivered_total counter
+        orama_pubsub_delivered_total 0
+        # HELP orama_pubsub_subscriptions Subscriptions open now.
+        # TYPE orama_pubsub_subscriptions gauge
+        orama_pubsub_subscriptions 0
+        # HELP orama_pubsub_dropped_slow_total Subscribers dropped because too much waited for them.
+        # TYPE orama_pubsub_dropped_slow_total counter
+        orama_pubsub_dropped_slow_total 0
+        # HELP orama_schedule_slots_total Slots of schedules, by what came of them.
+        # TYPE orama_schedule_slots_total counter
+        orama_schedule_slots_total{what="fired"} 0
+        orama_schedule_slots_total{what="left_out"} 0
+        # HELP orama_jobs_running Timers and background jobs that run now.
+        # TYPE orama_jobs_running gauge
+        orama_jobs_running 0
+        # HELP orama_jobs_total Timers and background jobs, by how they ended.
+        # TYPE orama_jobs_total counter
+        orama_jobs_total{how="completed"} 0
+        orama_jobs_total{how="failed"} 0
+        orama_jobs_total{how="cancelled"} 0
+        # HELP orama_triggers Triggers of functions, paused ones too.
+        # TYPE orama_triggers gauge
+        orama_triggers 0
+        # HELP orama_deliveries_waiting Triggered calls that wait or run.
+        # TYPE orama_deliveries_waiting gauge
+        orama_deliveries_waiting 0
+        # HELP orama_deliveries_running Triggered calls that run.
+        # TYPE orama_deliveries_running gauge
+        orama_deliveries_running 0
+        # HELP orama_deliveries_total Triggered calls, by what became of them.
+        # TYPE orama_deliveries_total counter
+        orama_deliveries_total{became="owed"} 0
+        orama_deliveries_total{became="made"} 0
+        orama_deliveries_total{became="failed"} 0
+        orama_deliveries_total{became="put_off"} 0
+        orama_deliveries_total{became="dead"} 0
+        # HELP orama_publishes_refused_total Publishes refused because the namespace is owed too many calls.
+        # TYPE orama_publishes_refused_total counter
+        orama_publishes_refused_total 0
+        # HELP orama_triggers_cut_total Triggers that did not fire, too deep below others.
+        # TYPE orama_triggers_cut_total counter
+        orama_triggers_cut_total 0
         # HELP orama_connections_open Connections open now.
         # TYPE orama_connections_open gauge
         orama_connections_open 0
@@ -314,6 +401,42 @@ async fn metrics_are_for_this_machine_and_for_operators() {
         # HELP orama_connections_refused_total Connections over a limit.
         # TYPE orama_connections_refused_total counter
         orama_connections_refused_total 0
+        # HELP orama_websockets_open WebSockets open now, by what they are for.
+        # TYPE orama_websockets_open gauge
+        orama_websockets_open{kind="topic"} 0
+        orama_websockets_open{kind="stateless"} 0
+        orama_websockets_open{kind="persistent"} 0
+        # HELP orama_websockets_total WebSockets opened, by what they are for.
+        # TYPE orama_websockets_total counter
+        orama_websockets_total{kind="topic"} 0
+        orama_websockets_total{kind="stateless"} 0
+        orama_websockets_total{kind="persistent"} 0
+        # HELP orama_websockets_closed_total WebSockets closed, by whom or with which code.
+        # TYPE orama_websockets_closed_total counter
+        orama_websockets_closed_total{how="1000"} 0
+        orama_websockets_closed_total{how="1001"} 0
+        orama_websockets_closed_total{how="1002"} 0
+        orama_websockets_closed_total{how="1007"} 0
+        orama_websockets_closed_total{how="1008"} 0
+        orama_websockets_closed_total{how="1009"} 0
+        orama_websockets_closed_total{how="1011"} 0
+        orama_websockets_closed_total{how="1012"} 0
+        orama_websockets_closed_total{how="1013"} 0
+        orama_websockets_closed_total{how="4401"} 0
+        orama_websockets_closed_total{how="4403"} 0
+        orama_websockets_closed_total{how="4404"} 0
+        orama_websockets_closed_total{how="client"} 0
+        orama_websockets_closed_total{how="lost"} 0
+        # HELP orama_websocket_messages_total Messages of WebSockets, in and out.
+        # TYPE orama_websocket_messages_total counter
+        orama_websocket_messages_total{direction="in"} 0
+        orama_websocket_messages_total{direction="out"} 0
+        # HELP orama_function_sockets WebSockets that functions can reach.
+        # TYPE orama_function_sockets gauge
+        orama_function_sockets 0
+        # HELP orama_socket_instances WebSockets with an instance of their own.
+        # TYPE orama_socket_instances gauge
+        orama_socket_instances 0
         # HELP orama_http_requests_total Requests answered, by route and class of status.
         # TYPE orama_http_requests_total counter
         orama_http_requests_total{method="GET",route="/metrics",class="2xx"} 1

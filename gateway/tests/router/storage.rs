@@ -48,6 +48,21 @@ async fn a_form_is_stored_and_comes_back() {
 }
 
 #[tokio::test]
+async fn the_name_of_a_file_is_that_of_the_browser() {
+    let house = House::open().await;
+    let upload = async |file_name: &str| {
+        send(&house, Form::default().file_called(file_name, "file", b"x").post("/v1/storage/upload")).await
+    };
+    for (sent, name) in
+        [("h%22é.txt", "h\"é.txt"), ("h\\\"é.txt", "h\"é.txt"), ("100%.txt", "100%.txt"), ("%41", "%41")]
+    {
+        assert_eq!(upload(sent).await.text("name"), name);
+    }
+    let broken = upload("a%0D%0Ab").await;
+    assert_eq!(broken.text("error"), "the name must have at most 255 bytes and no control characters");
+}
+
+#[tokio::test]
 async fn json_may_hold_content_too() {
     let house = House::open().await;
     let seen = house.post("/v1/storage/upload", json!({ "name": "a.txt", "data": "aGVsbG8=" })).await;

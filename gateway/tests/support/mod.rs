@@ -14,10 +14,16 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use platform::{Config, Platform, Ports};
 use ports::memory::{
-    ManualClock, MemoryCaches, MemoryEgress, MemoryEngine, MemoryKeys, MemoryRecords, MemoryRegistry, MemoryStorage,
-    ScriptedDatabases,
+    ManualClock, MemoryCaches, MemoryEgress, MemoryEngine, MemoryKeys, MemoryPubSub, MemoryPush, MemoryRecords,
+    MemoryRegistry, MemoryStorage, ScriptedDatabases,
 };
-use ports::{Call, Code, Ended, Engine, Failed, PrepareError, Prepared, Reply as EngineReply, Services};
+use ports::{
+    Call, Code, Ended, Engine, Failed, Flow, PrepareError, Prepared, Reply as EngineReply, Services, Session,
+    SocketOpening,
+};
+
+/// The messages of each topic that are kept.
+pub const HISTORY: usize = 100;
 
 pub const PEER: &str = "203.0.113.7";
 
@@ -62,6 +68,14 @@ impl Engine for TestEngine {
         }
     }
 
+    async fn open_socket(
+        &self,
+        opening: SocketOpening,
+        services: Arc<Services>,
+    ) -> Result<(Box<dyn Session>, Flow, Ended), Failed> {
+        self.plain.open_socket(opening, services).await
+    }
+
     async fn forget(&self, code: &Cid) {
         self.plain.forget(code).await;
     }
@@ -75,6 +89,7 @@ pub struct House {
     pub databases: Arc<ScriptedDatabases>,
     pub caches: Arc<MemoryCaches>,
     pub content: Arc<MemoryStorage>,
+    pub push: MemoryPush,
     pub operator: String,
     pub admin: String,
     pub deployer: String,
@@ -95,7 +110,7 @@ impl House {
     }
 
     pub async fn open_as(config: GatewayConfig, node: Config) -> Self {
-        let engine = Arc::new(TestEngine::default());
+        let (engine, push) = (Arc::new(TestEngine::default()), MemoryPush::default());
         let clock = Arc::new(ManualClock::new());
         let databases = Arc::new(ScriptedDatabases::new());
         let (caches, content) = (Arc::new(MemoryCaches::new(clock.clone())), Arc::new(MemoryStorage::default()));
@@ -106,7 +121,9 @@ impl House {
             content: content.clone(),
             databases: databases.clone(),
             caches: caches.clone(),
+            pubsub: Arc::new(MemoryPubSub::with_history(HISTORY)),
             egress: Arc::new(MemoryEgress::default()),
+            push: Arc::new(push.clone()),
             keys: Arc::new(MemoryKeys::default()),
             engine: engine.clone(),
             clock: clock.clone(),
@@ -131,6 +148,7 @@ impl House {
             databases,
             caches,
             content,
+            push,
         }
     }
 
@@ -207,7 +225,11 @@ const BOUNDARY: &str = "boundary7MA4YWxk";
 
 impl Form {
     pub fn file(self, name: &str, bytes: &[u8]) -> Self {
-        self.part(&format!("name=\"{name}\"; filename=\"../../function.wasm\""), bytes)
+        self.file_called("../../function.wasm", name, bytes)
+    }
+
+    pub fn file_called(self, file_name: &str, name: &str, bytes: &[u8]) -> Self {
+        self.part(&format!("name=\"{name}\"; filename=\"{file_name}\""), bytes)
     }
 
     pub fn text(self, name: &str, value: &str) -> Self {

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use domain::{Caller, Namespace, NamespaceSettings, Scopes, Timestamp};
 use ports::{Owner, Registry, RegistryError, StoredKey, StoredNamespace};
 
+use crate::lease::Lease;
+
 /// Everything that is known of who may come in. Cloning copies pointers.
 #[derive(Clone)]
 pub(super) struct Directory {
@@ -21,6 +23,7 @@ pub(super) struct Directory {
 #[derive(Clone)]
 pub(super) struct Home {
     pub(super) stored: StoredNamespace,
+    pub(super) lease: Arc<Lease>,
     pub(super) owners: BTreeMap<String, Owner>,
     /// Its settings, and the node's where it has none.
     pub(super) settings: Arc<NamespaceSettings>,
@@ -77,7 +80,7 @@ impl KnownKey {
 impl Home {
     fn of(stored: StoredNamespace, defaults: &NamespaceSettings) -> Self {
         let settings = Arc::new(merged(&stored.settings, defaults));
-        Self { stored, owners: BTreeMap::new(), settings }
+        Self { stored, lease: Arc::default(), owners: BTreeMap::new(), settings }
     }
 
     pub(super) fn scopes_of(&self, wallet: &str) -> Option<&Scopes> {
@@ -219,7 +222,8 @@ impl Directory {
 
     pub(super) fn with_settings(&self, home: &Home, settings: NamespaceSettings) -> Self {
         let stored = StoredNamespace { settings, ..home.stored.clone() };
-        self.with_home(Home { owners: home.owners.clone(), ..Home::of(stored, &self.defaults) })
+        let (lease, owners) = (home.lease.clone(), home.owners.clone());
+        self.with_home(Home { lease, owners, ..Home::of(stored, &self.defaults) })
     }
 
     pub(super) fn with_owner(&self, home: &Home, owner: Owner) -> Self {

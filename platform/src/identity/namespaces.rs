@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::{Caller, Credential, Error, ErrorCode, Namespace, NamespaceSettings, Scope, Scopes, Timestamp};
 use ports::{BoxError, Owner, RegistryError, StoredNamespace};
@@ -11,6 +12,10 @@ use super::wallet::Wallet;
 use super::{actor, not_changed, unknown_namespace};
 use crate::Platform;
 use crate::authorise::nobody;
+use crate::lease::Lease;
+
+/// How long a deletion waits for what was cut. Longer than a disk takes for the file that it is writing.
+const SETTLE_TIME: Duration = Duration::from_secs(10);
 
 /// A namespace as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,24 +114,32 @@ impl Platform {
         Scope::ALL.into_iter().any(|scope| caller.may(scope, namespace))
     }
 
-    /// Deletes a namespace with everything in it: functions, keys, secrets, database, cache, content, logs. `default` stays.
+    /// Deletes a namespace with everything in it: functions, keys, secrets, database, cache, content, logs. Calls that run in it
+    /// are cut, and the name is free when the last of them has ended. `default` stays.
     pub async fn delete_namespace(&self, caller: &Caller, namespace: &Namespace) -> Result<(), Error> {
-        self.manage(caller, Scope::Admin, namespace)?;
+        let lease = self.manage(caller, Scope::Admin, namespace)?;
         if *namespace == Namespace::default_namespace() {
             return Err(Error::new(ErrorCode::Conflict, "the namespace `default` cannot be deleted"));
         }
+        self.begin_ending(namespace, &lease).await?;
+        // From here on it is gone for everybody. What fails below is tried again until it succeeds.
+        self.finish_ending(namespace, &lease).await;
+        tracing::info!(%namespace, "deleted");
+        Ok(())
+    }
+
+    async fn begin_ending(&self, namespace: &Namespace, lease: &Arc<Lease>) -> Result<(), Error> {
         let _one_at_a_time = self.management.lock().await;
-        self.home(namespace)?;
+        lease.check().map_err(|_| unknown_namespace(namespace))?;
         let begun = self.registry.begin_end_of_namespace(namespace).await;
         begun.map_err(|error| not_changed("delete a namespace", error))?;
-        self.identity.endings.lock().expect("no holder panics").insert(namespace.clone());
+        lease.end();
+        self.identity.endings.lock().expect("no holder panics").insert(namespace.clone(), lease.clone());
         let directory = self.identity.directory.load().without_namespace(namespace);
         self.identity.directory.store(Arc::new(directory));
-        self.vault.forget(namespace).await;
         self.forget_functions_of(namespace).await;
-        // From here on it is gone for everybody. What fails below is tried again until it succeeds.
-        self.finish_ending(namespace).await;
-        tracing::info!(%namespace, "deleted");
+        self.forget_triggers_in(namespace).await;
+        self.sockets.end_namespace(namespace);
         Ok(())
     }
 
@@ -144,16 +157,22 @@ impl Platform {
     /// Finishes what a crash or a fault interrupted. Called at start and by housekeeping.
     pub(crate) async fn finish_endings(&self) {
         let endings = self.identity.endings.lock().expect("no holder panics").clone();
-        for namespace in endings {
-            let _one_at_a_time = self.management.lock().await;
-            // Again, now that nobody else can: it may have been finished, and its name taken by another.
-            if self.identity.endings.lock().expect("no holder panics").contains(&namespace) {
-                self.finish_ending(&namespace).await;
-            }
+        for (namespace, lease) in endings {
+            self.finish_ending(&namespace, &lease).await;
         }
     }
 
-    async fn finish_ending(&self, namespace: &Namespace) {
+    /// Waits, without keeping others from their changes, until nobody touches what is in the namespace; then removes it.
+    async fn finish_ending(&self, namespace: &Namespace, lease: &Arc<Lease>) {
+        if !lease.settled(SETTLE_TIME).await {
+            return tracing::warn!(%namespace, "something still runs in a deleted namespace: its name is not free yet");
+        }
+        let _one_at_a_time = self.management.lock().await;
+        // Somebody else may have finished it meanwhile, and its name may be another's.
+        let known = self.identity.endings.lock().expect("no holder panics").get(namespace).cloned();
+        if !known.is_some_and(|known| Arc::ptr_eq(&known, lease)) {
+            return;
+        }
         match self.remove_stores_of(namespace).await {
             Ok(()) => drop(self.identity.endings.lock().expect("no holder panics").remove(namespace)),
             Err(cause) => {
@@ -163,9 +182,19 @@ impl Platform {
     }
 
     async fn remove_stores_of(&self, namespace: &Namespace) -> Result<(), BoxError> {
+        self.vault.forget(namespace).await;
+        self.contents.note_orphans();
         self.egress.forget(namespace);
+        self.forget_push(namespace);
+        self.pubsub.close(namespace).await;
+        self.ephemeral.forget(namespace);
+        self.presence.forget(namespace);
+        // Those that began while it ended.
+        self.sockets.end_namespace(namespace);
         self.caches.remove(namespace).await?;
         self.databases.remove(namespace).await?;
+        // The last calls have handed over their records: none comes after these are removed.
+        self.writer.flush().await;
         self.records.remove(namespace).await?;
         match self.registry.finish_end_of_namespace(namespace).await {
             Ok(()) | Err(RegistryError::NotFound) => Ok(()),

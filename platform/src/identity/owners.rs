@@ -91,7 +91,8 @@ impl Platform {
         namespace: &Namespace,
         wallet: &str,
     ) -> Result<BTreeMap<String, String>, Error> {
-        self.manage(caller, Scope::Admin, namespace)?;
+        let lease = self.manage(caller, Scope::Admin, namespace)?;
+        let _held = lease.hold()?;
         let wallet = parse(wallet)?;
         let claims = self.registry.claims(namespace, wallet.as_str()).await;
         claims.map_err(|cause| internal("read the claims of a wallet", cause))
@@ -121,7 +122,8 @@ impl Platform {
         wallet: &str,
         key: &str,
     ) -> Result<(), Error> {
-        self.manage(caller, Scope::Admin, namespace)?;
+        let lease = self.manage(caller, Scope::Admin, namespace)?;
+        let _held = lease.hold()?;
         let wallet = parse(wallet)?;
         match self.registry.delete_claim(namespace, wallet.as_str(), key).await {
             Err(RegistryError::NotFound) => {

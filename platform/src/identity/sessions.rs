@@ -101,6 +101,8 @@ impl Platform {
         let (presented, next, now) = (self.identity.refresh_hash.of(refresh_token), draw()?, self.clock.now());
         let next_hash = self.identity.refresh_hash.of(&next);
         let expires_at = self.refresh_expiry(now)?;
+        // From before the token is used up: what is made later under the name of its namespace is none of its business.
+        let directory = self.identity.directory.load_full();
         let rotated = self.registry.rotate_refresh(presented, namespace, next_hash, now, expires_at).await;
         let used = match rotated.map_err(|cause| internal("rotate a refresh token", cause))? {
             Rotated::Done(used) => used,
@@ -112,11 +114,10 @@ impl Platform {
                 return Err(refused());
             }
         };
-        let directory = self.identity.directory.load();
-        let home = directory.home(&used.namespace).cloned().ok_or_else(refused)?;
-        drop(directory);
+        let home = directory.home(&used.namespace).ok_or_else(refused)?;
+        let _held = home.lease.hold().map_err(|_| refused())?;
         Ok(Refreshed {
-            access_token: self.issue_for(&home, &used.subject, used.family).await?,
+            access_token: self.issue_for(home, &used.subject, used.family).await?,
             expires_in_seconds: ACCESS_LIFETIME.as_secs(),
             refresh_token: next,
             subject: used.subject,

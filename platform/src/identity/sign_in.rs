@@ -164,6 +164,7 @@ impl Platform {
     /// Signs in: checks the proof, spends the nonce, starts a family of refresh tokens.
     pub async fn verify(&self, proof: Proof) -> Result<SignedIn, Error> {
         let Proven { wallet, home, nonce } = self.prove(&proof, Purpose::SignIn).await?;
+        let _held = home.lease.hold()?;
         let api_key = self.key_of_wallet(&home, &wallet).await?;
         let (access_token, refresh_token) = self.start_session(&home, &wallet).await?;
         Ok(SignedIn {
@@ -180,6 +181,7 @@ impl Platform {
     /// The key of a wallet that owns something in the namespace.
     pub async fn wallet_key(&self, proof: Proof) -> Result<WalletKey, Error> {
         let Proven { wallet, home, .. } = self.prove(&proof, Purpose::ApiKey).await?;
+        let _held = home.lease.hold()?;
         let key = self.key_of_wallet(&home, &wallet).await?;
         let api_key = key.ok_or_else(|| owns_nothing(&home))?;
         Ok(WalletKey { api_key, namespace: home.stored.name.clone(), wallet: wallet.to_string() })
@@ -192,6 +194,7 @@ impl Platform {
             return Err(Error::invalid("the name is not 1 to 100 characters long, or holds control characters"));
         }
         let Proven { wallet, home, .. } = self.prove(&proof, Purpose::Register).await?;
+        let _held = home.lease.hold()?;
         home.scopes_of(wallet.as_str()).ok_or_else(|| owns_nothing(&home))?;
         let app = App {
             id: uuid::Uuid::now_v7().to_string(),

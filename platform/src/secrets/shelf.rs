@@ -86,6 +86,11 @@ fn place_of_secret<'a>(namespace: &'a Namespace, name: &'a str, key: &'a str) ->
     [namespace.as_str().as_bytes(), name.as_bytes(), key.as_bytes()]
 }
 
+/// Is this the name of something that the house itself keeps here? No secret has a name with a `/`.
+pub(super) fn is_of_the_house(name: &str) -> bool {
+    name.contains('/')
+}
+
 /// Everything that is known of the secrets of a namespace. Cloning copies pointers, and forgets the mask.
 #[derive(Default)]
 pub(super) struct Shelf {
@@ -108,8 +113,15 @@ impl Shelf {
         self.keys.last().filter(|key| key.key.is_some())
     }
 
+    /// The secrets that the namespace itself set.
+    pub(super) fn own(&self) -> impl Iterator<Item = (&String, &Arc<SealedSecret>)> {
+        self.secrets.iter().filter(|(name, _)| !is_of_the_house(name))
+    }
+
+    /// The value of a secret of the namespace.
     pub(super) fn open(&self, name: &str) -> Result<Option<Secret>, Error> {
-        self.secrets.get(name).map(|row| self.reveal(row)).transpose()
+        let row = self.secrets.get(name).filter(|_| !is_of_the_house(name));
+        row.map(|row| self.reveal(row)).transpose()
     }
 
     /// The value of a secret, if it was sealed as what and where it is found.
@@ -123,12 +135,12 @@ impl Shelf {
 
     /// What hides the values in texts; `None` when there is nothing to hide.
     pub(super) fn mask(&self) -> Option<&Mask> {
-        let values = || self.secrets.values().filter_map(|row| self.reveal(row).ok());
-        self.mask.get_or_init(|| if self.secrets.is_empty() { None } else { Mask::of(values()) }).as_ref()
+        let values = || self.own().filter_map(|(_, row)| self.reveal(row).ok());
+        self.mask.get_or_init(|| if self.own().next().is_none() { None } else { Mask::of(values()) }).as_ref()
     }
 
     /// The bytes that the values have together, sealing included.
     pub(super) fn sealed_bytes(&self) -> usize {
-        self.secrets.values().map(|row| row.sealed.len()).sum()
+        self.own().map(|(_, row)| row.sealed.len()).sum()
     }
 }

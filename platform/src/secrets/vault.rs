@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use super::SecretView;
 use super::shelf::{DataKey, Master, Shelf};
 use crate::identity::{not_changed, unknown_namespace};
+use crate::lease::Lease;
 use crate::{OpenError, cannot_read};
 
 /// The longest name, in bytes.
@@ -113,6 +114,19 @@ impl Vault {
         let _changing = self.changing.lock().await;
         let shelf = self.shelf(namespace).unwrap_or_default();
         check_room(&shelf, name, value)?;
+        self.seal_and_put(registry, now, namespace, name, value).await
+    }
+
+    /// Only for who holds `changing`.
+    async fn seal_and_put(
+        &self,
+        registry: &dyn Registry,
+        now: Timestamp,
+        namespace: &Namespace,
+        name: &str,
+        value: &[u8],
+    ) -> Result<(), Error> {
+        let shelf = self.shelf(namespace).unwrap_or_default();
         let key = match shelf.sealing_key() {
             Some(key) => key.clone(),
             None => self.add_key(registry, now, namespace).await?,
@@ -155,20 +169,62 @@ impl Vault {
 
     pub(super) fn list(&self, namespace: &Namespace) -> Vec<SecretView> {
         let shelf = self.shelf(namespace).unwrap_or_default();
-        let view = |row: &Arc<SealedSecret>| SecretView {
+        let view = |(_, row): (&String, &Arc<SealedSecret>)| SecretView {
             name: row.name.clone(),
             created_at: row.created_at,
             updated_at: row.updated_at,
         };
-        shelf.secrets.values().map(view).collect()
+        shelf.own().map(view).collect()
+    }
+
+    /// Keeps something of the house's own beside the secrets of a namespace: sealed like them, rotated and deleted with them, and
+    /// neither listed nor told to functions. `name` has a `/`, which no secret's has.
+    pub(crate) async fn keep(
+        &self,
+        registry: &dyn Registry,
+        now: Timestamp,
+        namespace: &Namespace,
+        name: &'static str,
+        value: &[u8],
+    ) -> Result<(), Error> {
+        let _changing = self.changing.lock().await;
+        self.seal_and_put(registry, now, namespace, name, value).await
+    }
+
+    /// Forgets what [`Vault::keep`] keeps, if there is anything.
+    pub(crate) async fn drop_kept(
+        &self,
+        registry: &dyn Registry,
+        namespace: &Namespace,
+        name: &'static str,
+    ) -> Result<(), Error> {
+        let _changing = self.changing.lock().await;
+        match self.kept(namespace, name) {
+            Some(_) => self.remove(registry, namespace, name).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What [`Vault::keep`] keeps, sealed. As long as it is not changed, this is the same pointer.
+    pub(crate) fn kept(&self, namespace: &Namespace, name: &'static str) -> Option<Arc<SealedSecret>> {
+        self.shelf(namespace)?.secrets.get(name).cloned()
+    }
+
+    pub(crate) fn reveal(&self, row: &SealedSecret) -> Result<Secret, Error> {
+        self.shelf(&row.namespace).unwrap_or_default().reveal(row)
     }
 
     pub(super) async fn delete(&self, registry: &dyn Registry, namespace: &Namespace, name: &str) -> Result<(), Error> {
         let _changing = self.changing.lock().await;
-        let known = self.shelf(namespace).is_some_and(|shelf| shelf.secrets.contains_key(name));
+        let known = self.shelf(namespace).is_some_and(|shelf| shelf.own().any(|(known, _)| known == name));
         if !known {
             return Err(Error::not_found("secret not found"));
         }
+        self.remove(registry, namespace, name).await
+    }
+
+    /// Only for who holds `changing`.
+    async fn remove(&self, registry: &dyn Registry, namespace: &Namespace, name: &str) -> Result<(), Error> {
         match registry.delete_secret(namespace, name).await {
             // Whatever took it away, it is gone, and so it must be here.
             Ok(()) | Err(RegistryError::NotFound) => {}
@@ -240,7 +296,7 @@ fn check_value(value: &[u8]) -> Result<(), Error> {
 
 fn check_room(shelf: &Shelf, name: &str, value: &[u8]) -> Result<(), Error> {
     let earlier = shelf.secrets.get(name);
-    if earlier.is_none() && shelf.secrets.len() >= SECRETS_MAX {
+    if earlier.is_none() && shelf.own().count() >= SECRETS_MAX {
         let message = format!("the namespace has {SECRETS_MAX} secrets, which is the limit; delete one first");
         return Err(Error::new(ErrorCode::Conflict, message));
     }
@@ -260,20 +316,25 @@ fn refused(doing: &str, namespace: &Namespace, error: RegistryError) -> Error {
     }
 }
 
+/// What stands for a text in which nobody can look for secrets any more.
+const HIDDEN: &str = "***";
+
 /// The secrets of one namespace, as its functions have them.
 pub(crate) struct NamespaceSecrets {
     vault: Arc<Vault>,
     namespace: Namespace,
+    lease: Arc<Lease>,
 }
 
 impl NamespaceSecrets {
-    pub(crate) fn new(vault: Arc<Vault>, namespace: Namespace) -> Self {
-        Self { vault, namespace }
+    pub(crate) fn new(vault: Arc<Vault>, namespace: Namespace, lease: Arc<Lease>) -> Self {
+        Self { vault, namespace, lease }
     }
 }
 
 impl Secrets for NamespaceSecrets {
     fn get(&self, name: &str) -> Result<Option<Secret>, Error> {
+        let _held = self.lease.hold()?;
         match self.vault.shelf(&self.namespace) {
             Some(shelf) => shelf.open(name),
             None => Ok(None),
@@ -281,6 +342,9 @@ impl Secrets for NamespaceSecrets {
     }
 
     fn mask(&self, text: &str) -> Option<String> {
-        self.vault.masked(&self.namespace, text)
+        match self.lease.hold() {
+            Ok(_held) => self.vault.masked(&self.namespace, text),
+            Err(_) => Some(HIDDEN.to_owned()),
+        }
     }
 }

@@ -9,6 +9,7 @@ use ports::{ContentInfo, OwnedStorage};
 
 use super::ContentUpload;
 use crate::Platform;
+use crate::lease::Lease;
 
 /// The most bytes that a function stores at once: it has them in its memory.
 const PUT_BYTES_MAX: usize = 16 << 20;
@@ -17,11 +18,12 @@ const PUT_BYTES_MAX: usize = 16 << 20;
 pub(crate) struct NamespaceStorage {
     platform: Weak<Platform>,
     namespace: Namespace,
+    lease: Arc<Lease>,
 }
 
 impl NamespaceStorage {
-    pub(crate) fn new(platform: Weak<Platform>, namespace: Namespace) -> Self {
-        Self { platform, namespace }
+    pub(crate) fn new(platform: Weak<Platform>, namespace: Namespace, lease: Arc<Lease>) -> Self {
+        Self { platform, namespace, lease }
     }
 
     fn platform(&self) -> Result<Arc<Platform>, Error> {
@@ -38,16 +40,18 @@ impl OwnedStorage for NamespaceStorage {
             return Err(Error::new(ErrorCode::PayloadTooLarge, message));
         }
         let platform = self.platform()?;
-        let mut upload = ContentUpload::begin(&platform, &self.namespace).await?;
+        let mut upload = ContentUpload::begin(&platform, &self.namespace, self.lease.clone()).await?;
         upload.write(bytes).await?;
         upload.finish(name, true).await
     }
 
     async fn get(&self, cid: &Cid, bytes_max: usize) -> Result<Bytes, Error> {
+        let _held = self.lease.hold()?;
         self.platform()?.read_content(&self.namespace, cid, bytes_max).await
     }
 
     async fn head(&self, cid: &Cid) -> Result<ContentInfo, Error> {
+        let _held = self.lease.hold()?;
         self.platform()?.content_of(&self.namespace, cid).await
     }
 }

@@ -1,9 +1,9 @@
 //! Owners and bytes, kept together: content becomes somebody's in the same breath in which it is stored, and bytes that nobody
 //! owns are deleted while nobody stores.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::{Cid, Error, ErrorCode, Namespace};
 use ports::{BoxError, ContentInfo, Owned, Registry, RegistryError, Storage, Upload};
@@ -20,8 +20,6 @@ pub(crate) struct Shelves {
     storing: RwLock<()>,
     /// May there be bytes that nobody owns? True at the start: a crash leaves some.
     orphans: AtomicBool,
-    /// The bytes of uploads that are under way: many small steps at once must not pass a quota together.
-    arriving: Mutex<HashMap<Namespace, u64>>,
 }
 
 /// Content to be stored for an owner.
@@ -36,11 +34,10 @@ pub(super) struct Incoming {
 
 impl Shelves {
     pub(crate) fn new(registry: Arc<dyn Registry>, content: Arc<dyn Storage>) -> Self {
-        let (storing, orphans, arriving) = (RwLock::new(()), AtomicBool::new(true), Mutex::default());
-        Self { registry, content, storing, orphans, arriving }
+        Self { registry, content, storing: RwLock::new(()), orphans: AtomicBool::new(true) }
     }
 
-    /// Makes content durable and the namespace its owner.
+    /// Makes content durable and the namespace its owner; for who holds the lease of that namespace.
     pub(super) async fn store(&self, incoming: Incoming) -> Result<ContentInfo, Error> {
         let Incoming { namespace, upload, name, pin, at, quota } = incoming;
         let stored = {
@@ -88,24 +85,6 @@ impl Shelves {
             self.content.delete(cid).await?;
         }
         Ok(())
-    }
-
-    /// Counts bytes that arrive for a namespace; returns all that are arriving for it.
-    pub(super) fn arrive(&self, namespace: &Namespace, bytes: u64) -> u64 {
-        let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = arriving.entry(namespace.clone()).or_default();
-        *all += bytes;
-        *all
-    }
-
-    pub(super) fn arrived(&self, namespace: &Namespace, bytes: u64) {
-        let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(all) = arriving.get_mut(namespace) {
-            *all -= bytes;
-            if *all == 0 {
-                arriving.remove(namespace);
-            }
-        }
     }
 }
 

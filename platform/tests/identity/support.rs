@@ -11,8 +11,8 @@ use platform::{Challenge, ChallengeRequest, Config, Platform, Ports, Proof, Sign
 use ports::Egress;
 use ports::decorate::{Failing, Faults};
 use ports::memory::{
-    ManualClock, MemoryCaches, MemoryEgress, MemoryEngine, MemoryKeys, MemoryRecords, MemoryRegistry, MemoryStorage,
-    ScriptedDatabases,
+    ManualClock, MemoryCaches, MemoryEgress, MemoryEngine, MemoryKeys, MemoryPubSub, MemoryPush, MemoryRecords,
+    MemoryRegistry, MemoryStorage, ScriptedDatabases,
 };
 use sha3::{Digest, Keccak256};
 
@@ -77,7 +77,9 @@ impl World {
             content: self.content.clone(),
             databases: self.databases.clone(),
             caches: self.caches.clone(),
+            pubsub: Arc::new(MemoryPubSub::default()),
             egress: self.egress.clone() as Arc<dyn Egress>,
+            push: Arc::new(MemoryPush::default()),
             keys: self.keys.clone(),
             engine: self.engine.clone(),
             clock: self.clock.clone(),

@@ -1,4 +1,4 @@
-//! Storage in which a test holds an operation where it is, to let something else happen meanwhile.
+//! Gates at which a test holds an operation where it is, to let something else happen meanwhile, and storage that has some.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -19,6 +19,8 @@ pub enum Point {
     Deleting,
     /// An upload was stored.
     Stored,
+    /// Code was found fit to run.
+    Prepared,
 }
 
 /// A point at which whoever comes by waits.
@@ -51,7 +53,7 @@ impl Gates {
         held
     }
 
-    async fn pass(&self, point: Point) {
+    pub async fn pass(&self, point: Point) {
         let held = self.0.lock().expect("no holder panics").get(&point).cloned();
         if let Some(held) = held {
             held.reached.notify_one();

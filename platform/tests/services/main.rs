@@ -1,8 +1,12 @@
-//! Secrets, content, the audit log and rate limits, on in-memory ports.
+//! Secrets, content, topics, the audit log and rate limits, on in-memory ports.
 
 mod audit;
+mod bus;
+mod ended;
 mod gate;
+mod jobs;
 mod node;
+mod push;
 mod rates;
 mod secrets;
 mod storage;

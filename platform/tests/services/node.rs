@@ -11,12 +11,12 @@ use domain::{
 use platform::{Config, Deploy, Invoke, OpenError, Platform, Ports};
 use ports::decorate::{Failing, Faults};
 use ports::memory::{
-    ManualClock, MemoryCaches, MemoryEgress, MemoryEngine, MemoryKeys, MemoryRecords, MemoryRegistry, MemoryStorage,
-    Script, ScriptedDatabases,
+    ManualClock, MemoryCaches, MemoryEgress, MemoryEngine, MemoryKeys, MemoryPubSub, MemoryPush, MemoryRecords,
+    MemoryRegistry, MemoryStorage, Script, ScriptedDatabases,
 };
 use ports::{Call, Code, Engine, Failed, PrepareError, Prepared, Reply, Services};
 
-use crate::gate::{GatedStorage, Gates};
+use crate::gate::{GatedStorage, Gates, Point};
 
 /// A platform and everything below it that outlives it.
 pub struct Node {
@@ -28,21 +28,26 @@ pub struct Node {
     pub gates: Gates,
     pub keys: Arc<MemoryKeys>,
     pub clock: Arc<ManualClock>,
-    engine: Arc<Seeing>,
+    pub engine: Arc<Seeing>,
+    pub push: MemoryPush,
+    pub pubsub_faults: Arc<Faults>,
     config: Config,
 }
 
 /// An engine that shows what its functions are given.
 #[derive(Default)]
-struct Seeing {
-    inner: MemoryEngine,
+pub struct Seeing {
+    pub inner: MemoryEngine,
     seen: Mutex<Option<Arc<Services>>>,
+    gates: Gates,
 }
 
 #[async_trait]
 impl Engine for Seeing {
     async fn prepare(&self, code: &Code, manifest: &Manifest) -> Result<Prepared, PrepareError> {
-        self.inner.prepare(code, manifest).await
+        let prepared = self.inner.prepare(code, manifest).await;
+        self.gates.pass(Point::Prepared).await;
+        prepared
     }
 
     async fn invoke(&self, call: Call, services: Arc<Services>) -> Result<Reply, Failed> {
@@ -65,10 +70,26 @@ pub async fn node_with(config: Config) -> Node {
     let gates = stored.gates.clone();
     let (content, content_faults) = Failing::new(stored);
     let (registry, content) = (Arc::new(registry), Arc::new(content));
-    let (keys, clock, engine) = (Arc::<MemoryKeys>::default(), Arc::<ManualClock>::default(), Arc::<Seeing>::default());
-    let ports = ports(&registry, &content, &keys, &clock, &engine);
+    let (keys, clock) = (Arc::<MemoryKeys>::default(), Arc::<ManualClock>::default());
+    let engine = Arc::new(Seeing { gates: gates.clone(), ..Seeing::default() });
+    let (pubsub, pubsub_faults) = Failing::new(MemoryPubSub::default());
+    let push = MemoryPush::default();
+    let ports = Ports { pubsub: Arc::new(pubsub), ..ports(&registry, &content, &keys, &clock, &engine, &push) };
     let platform = Platform::open(config.clone(), ports).await.expect("a platform on memory opens");
-    Node { platform, registry, faults, content, content_faults, gates, keys, clock, engine, config }
+    Node {
+        platform,
+        registry,
+        faults,
+        content,
+        content_faults,
+        gates,
+        keys,
+        clock,
+        engine,
+        push,
+        pubsub_faults,
+        config,
+    }
 }
 
 fn ports(
@@ -77,6 +98,7 @@ fn ports(
     keys: &Arc<MemoryKeys>,
     clock: &Arc<ManualClock>,
     engine: &Arc<Seeing>,
+    push: &MemoryPush,
 ) -> Ports {
     Ports {
         registry: registry.clone(),
@@ -85,7 +107,9 @@ fn ports(
         content: content.clone(),
         databases: Arc::new(ScriptedDatabases::default()),
         caches: Arc::new(MemoryCaches::new(clock.clone())),
+        pubsub: Arc::new(MemoryPubSub::default()),
         egress: Arc::new(MemoryEgress::default()),
+        push: Arc::new(push.clone()),
         keys: keys.clone(),
         engine: engine.clone(),
         clock: clock.clone(),
@@ -125,9 +149,16 @@ impl Node {
     /// The same node after a restart, if it starts.
     pub async fn reopened(mut self) -> Result<Self, OpenError> {
         self.platform.close(std::time::Duration::from_secs(10)).await;
-        let ports = ports(&self.registry, &self.content, &self.keys, &self.clock, &self.engine);
+        let ports = ports(&self.registry, &self.content, &self.keys, &self.clock, &self.engine, &self.push);
         self.platform = Platform::open(self.config.clone(), ports).await?;
         Ok(self)
+    }
+
+    /// Does the same node start with another configuration?
+    pub async fn opens_with(&mut self, config: Config) -> Result<(), OpenError> {
+        let ports = ports(&self.registry, &self.content, &self.keys, &self.clock, &self.engine, &self.push);
+        self.platform = Platform::open(config, ports).await?;
+        Ok(())
     }
 
     pub async fn restarted(self) -> Self {
@@ -142,29 +173,42 @@ impl Node {
         self.platform.set_namespace_settings(&operator(), namespace, settings).await.expect("set");
     }
 
+    pub async fn delete_namespace(&self, namespace: &Namespace) {
+        self.platform.delete_namespace(&operator(), namespace).await.expect("deleted");
+    }
+
     /// What a function of the namespace is given.
     pub async fn services(&self, namespace: &Namespace) -> Arc<Services> {
-        let deploy = Deploy {
+        self.platform.deploy(&operator(), self.upload(namespace, Script::Echo)).await.expect("deployed");
+        self.platform.invoke(self.call(namespace)).await.result.expect("it ran");
+        self.engine.seen.lock().expect("no holder panics").clone().expect("a call was made")
+    }
+
+    /// The function `f` of a namespace.
+    pub fn upload(&self, namespace: &Namespace, script: Script) -> Deploy {
+        Deploy {
             namespace: namespace.clone(),
             manifest: Manifest::parse("name: f").expect("a valid manifest"),
-            code: Script::Echo.code(),
+            code: script.code(),
             if_changed: true,
             dry_run: false,
-        };
-        self.platform.deploy(&operator(), deploy).await.expect("deployed");
-        let invoke = Invoke {
+        }
+    }
+
+    /// A call of the function `f` of a namespace.
+    pub fn call(&self, namespace: &Namespace) -> Invoke {
+        Invoke {
             request_id: RequestId::new(uuid::Uuid::now_v7().to_string()),
             namespace: namespace.clone(),
             function: FunctionRef::parse("f").expect("a valid reference"),
             caller: Arc::new(operator()),
             trigger: TriggerKind::Http,
+            cause: platform::Cause::default(),
             http: None,
             input: Bytes::new(),
             client_request_id: None,
             trace_id: None,
             idempotency_key: None,
-        };
-        self.platform.invoke(invoke).await.result.expect("it ran");
-        self.engine.seen.lock().expect("no holder panics").clone().expect("a call was made")
+        }
     }
 }

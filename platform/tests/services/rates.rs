@@ -134,6 +134,21 @@ async fn whoever_has_no_name_is_an_address() {
 }
 
 #[tokio::test]
+async fn callers_from_elsewhere_use_up_what_the_namespace_has() {
+    let node = limited(Some(60), Some(20)).await;
+    node.create_namespace(&abroad()).await;
+    let stranger = key_of(&abroad(), Scope::Admin);
+    let count = |who: &Caller| node.platform.count_call_from_elsewhere(who, &home());
+    assert_eq!(count(&caller("a")), Ok(None), "who is at home was counted before");
+    assert_eq!(node.platform.count_call_from_elsewhere(&caller("a"), &abroad()), Ok(None), "no limit is set there");
+    assert_eq!(count(&stranger).map(|left| left.map(|left| left.remaining)), Ok(Some(29)));
+    assert_eq!((0..).take_while(|_| count(&Caller::anonymous()).is_ok()).count(), 29);
+    let refused = count(&stranger).expect_err("used up");
+    assert_eq!(refused.message, "too many requests: the functions of `default` take 60 a minute");
+    assert_eq!(passing(&node, &caller("a"), "192.0.2.1"), 0, "it is one limit for all");
+}
+
+#[tokio::test]
 async fn a_change_of_settings_holds_at_once() {
     let node = limited(None, Some(2)).await;
     assert_eq!(passing(&node, &caller("a"), "192.0.2.1"), 1);

@@ -225,7 +225,7 @@ async fn an_upload_into_a_namespace_that_is_deleted_meanwhile_leaves_nothing() {
     let mut upload = node.platform.upload(&operator(), &abroad()).await.expect("begun");
     upload.write(Bytes::from_static(b"content")).await.expect("written");
     node.platform.delete_namespace(&operator(), &abroad()).await.expect("deleted");
-    assert_eq!(refusal(upload.finish("", true).await), "NOT_FOUND: namespace `abroad` not found");
+    assert_eq!(refusal(upload.finish("", true).await), "NOT_FOUND: the namespace was deleted");
     assert_eq!(in_store(&node).await, 0);
 }
 

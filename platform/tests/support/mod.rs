@@ -7,8 +7,8 @@ use domain::{Caller, FunctionName, FunctionRef, Manifest, Namespace, RequestId, 
 use platform::{Config, Deploy, Deployed, Invoke, Logs, LogsQuery, Outcome, Platform, Ports};
 use ports::decorate::{Failing, Faults};
 use ports::memory::{
-    ManualClock, MemoryCaches, MemoryEgress, MemoryEngine, MemoryKeys, MemoryRecords, MemoryRegistry, MemoryStorage,
-    Script, ScriptedDatabases,
+    ManualClock, MemoryCaches, MemoryEgress, MemoryEngine, MemoryKeys, MemoryPubSub, MemoryPush, MemoryRecords,
+    MemoryRegistry, MemoryStorage, Script, ScriptedDatabases,
 };
 
 pub struct Node {
@@ -36,7 +36,9 @@ pub async fn node_with(config: Config) -> Node {
         content: Arc::new(MemoryStorage::default()),
         databases: Arc::new(ScriptedDatabases::default()),
         caches: Arc::new(MemoryCaches::default()),
+        pubsub: Arc::new(MemoryPubSub::default()),
         egress: Arc::new(MemoryEgress::default()),
+        push: Arc::new(MemoryPush::default()),
         keys: Arc::new(MemoryKeys::default()),
         engine: engine.clone(),
         clock: Arc::new(ManualClock::new()),
@@ -87,6 +89,7 @@ impl Node {
             function: reference(function),
             caller: Arc::new(admin()),
             trigger: TriggerKind::Http,
+            cause: platform::Cause::default(),
             http: None,
             input: Bytes::copy_from_slice(input.as_bytes()),
             client_request_id: None,

@@ -218,7 +218,26 @@ async fn namespaces_are_apart(caches: &dyn Caches) {
     caches.remove(&namespace("one")).await.expect("remove");
     caches.remove(&namespace("one")).await.expect("removing twice is no error");
     assert_eq!(value(&*caches.of(&namespace("one")), "k").await, None);
+    refuses_everything(&*one).await;
+    assert_eq!(value(&*caches.of(&namespace("one")), "k").await, None, "nothing comes through the old one");
     assert_eq!(caches.of(&namespace("one")).usage().await.expect("usage").bytes, 0);
+}
+
+/// Whoever had the cache of a namespace that was removed must not write into that of a later one.
+async fn refuses_everything(removed: &dyn Cache) {
+    let answers = [
+        removed.get(key("k")).await.map(drop),
+        removed.set(key("k"), "late".into(), None).await,
+        removed.delete(key("k")).await.map(drop),
+        removed.add(key("n"), 1).await.map(drop),
+        removed.compare_and_swap(key("k"), None, "late".into(), None).await.map(drop),
+        removed.keys("map", &|_| true, None, 10).await.map(drop),
+        removed.clear_map("map").await.map(drop),
+        removed.usage().await.map(drop),
+    ];
+    for (index, answer) in answers.into_iter().enumerate() {
+        assert!(matches!(answer, Err(CacheError::Removed)), "operation {index}: {answer:?}");
+    }
 }
 
 async fn counters_are_exact(cache: Arc<dyn Cache>) {

@@ -1,6 +1,7 @@
 mod bounds;
 mod changes;
 mod copies;
+mod feed;
 mod refusals;
 mod values;
 
@@ -16,6 +17,7 @@ pub async fn database(databases: &dyn Databases) {
     values::check(&Subject::of(databases, "values")).await;
     changes::check(&Subject::of(databases, "changes")).await;
     changes::check_transactions(&Subject::of(databases, "transactions")).await;
+    changes::check_sequence(databases).await;
     changes::check_batches(&Subject::of(databases, "batches")).await;
     refusals::check(&Subject::of(databases, "refusals")).await;
     bounds::check(&Subject::of(databases, "bounds")).await;
@@ -24,6 +26,7 @@ pub async fn database(databases: &dyn Databases) {
     copies::check_scripts(&Subject::of(databases, "scripts")).await;
     copies::check_migrations(&Subject::of(databases, "migrations")).await;
     copies::check_dump(databases).await;
+    feed::check(databases).await;
     check_namespaces(databases).await;
 }
 
@@ -35,8 +38,14 @@ async fn check_namespaces(databases: &dyn Databases) {
 
     databases.remove(&namespace("one")).await.expect("remove");
     databases.remove(&namespace("one")).await.expect("removing what is not there is no error");
-    assert_eq!(one.database.schema().await.expect("schema"), [], "a removed database comes back empty");
-    one.execute("CREATE TABLE t (b)").await;
+    let late = one.try_execute("CREATE TABLE late (a)", &[]).await;
+    assert!(matches!(late, Err(SqlError::Removed)), "a removed database is used: {late:?}");
+    let heir = Subject::of(databases, "one");
+    assert_eq!(heir.database.schema().await.expect("schema"), [], "a removed database comes back empty");
+    heir.execute("CREATE TABLE t (b)").await;
+    for answer in [one.try_query("SELECT * FROM t", &[]).await.map(drop), one.database.bytes().await.map(drop)] {
+        assert!(matches!(answer, Err(SqlError::Removed)), "a removed database tells of its heir: {answer:?}");
+    }
 }
 
 fn namespace(name: &str) -> Namespace {

@@ -2,12 +2,16 @@
 
 mod audit;
 mod contents;
+mod deliveries;
 mod ends;
 mod functions;
 mod identities;
+mod jobs;
 mod namespaces;
+mod push;
 mod refresh;
 mod secrets;
+mod triggers;
 
 use domain::{FunctionName, Namespace, NamespaceSettings, Scope, Scopes, Timestamp};
 
@@ -21,6 +25,10 @@ pub async fn registry(registry: &dyn Registry) {
     refresh::refresh(registry).await;
     secrets::secrets(registry).await;
     contents::contents(registry).await;
+    push::push(registry).await;
+    triggers::triggers(registry).await;
+    deliveries::deliveries(registry).await;
+    jobs::jobs(registry).await;
     audit::audit(registry).await;
     ends::ends(registry).await;
 }

@@ -3,6 +3,7 @@
 mod cache;
 mod database;
 mod egress;
+mod pubsub;
 mod registry;
 mod storage;
 

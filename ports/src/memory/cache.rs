@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -32,13 +33,14 @@ impl Default for MemoryCaches {
 impl Caches for MemoryCaches {
     fn of(&self, namespace: &Namespace) -> Arc<dyn Cache> {
         let mut caches = self.caches.lock().expect("no holder panics");
-        let new = || Arc::new(MemoryCache { clock: self.clock.clone(), entries: Mutex::default() });
+        let new = || Arc::new(MemoryCache::new(self.clock.clone()));
         caches.entry(namespace.clone()).or_insert_with(new).clone()
     }
 
     async fn remove(&self, namespace: &Namespace) -> Result<(), CacheError> {
         if let Some(cache) = self.caches.lock().expect("no holder panics").remove(namespace) {
-            cache.present().clear();
+            cache.removed.store(true, Ordering::SeqCst);
+            cache.entries.lock().expect("no holder panics").clear();
         }
         Ok(())
     }
@@ -59,15 +61,23 @@ struct Stored {
 struct MemoryCache {
     clock: Arc<dyn Clock>,
     entries: Mutex<Entries>,
+    removed: AtomicBool,
 }
 
 impl MemoryCache {
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, entries: Mutex::default(), removed: AtomicBool::new(false) }
+    }
+
     /// The entries that have not expired.
-    fn present(&self) -> MutexGuard<'_, Entries> {
+    fn present(&self) -> Result<MutexGuard<'_, Entries>, CacheError> {
         let now = self.clock.instant();
         let mut entries = self.entries.lock().expect("no holder panics");
+        if self.removed.load(Ordering::SeqCst) {
+            return Err(CacheError::Removed);
+        }
         entries.retain(|_, stored| stored.expires.is_none_or(|expires| now < expires));
-        entries
+        Ok(entries)
     }
 
     fn stored(&self, value: Bytes, ttl: Option<Duration>) -> Stored {
@@ -88,22 +98,22 @@ impl Cache for MemoryCache {
             value: stored.value.clone(),
             ttl: stored.expires.map(|expires| expires.saturating_duration_since(now)),
         };
-        Ok(self.present().get(&owned(key)).map(entry))
+        Ok(self.present()?.get(&owned(key)).map(entry))
     }
 
     async fn set(&self, key: CacheKey<'_>, value: Bytes, ttl: Option<Duration>) -> Result<(), CacheError> {
         key.check(&value)?;
-        self.present().insert(owned(key), self.stored(value, ttl));
+        self.present()?.insert(owned(key), self.stored(value, ttl));
         Ok(())
     }
 
     async fn delete(&self, key: CacheKey<'_>) -> Result<bool, CacheError> {
-        Ok(self.present().remove(&owned(key)).is_some())
+        Ok(self.present()?.remove(&owned(key)).is_some())
     }
 
     async fn add(&self, key: CacheKey<'_>, delta: i64) -> Result<i64, CacheError> {
         key.check(b"")?;
-        let mut entries = self.present();
+        let mut entries = self.present()?;
         let present = entries.get(&owned(key));
         let sum = cache_sum(present.map(|stored| &*stored.value), delta)?;
         let expires = present.and_then(|stored| stored.expires);
@@ -119,7 +129,7 @@ impl Cache for MemoryCache {
         ttl: Option<Duration>,
     ) -> Result<bool, CacheError> {
         key.check(&value)?;
-        let mut entries = self.present();
+        let mut entries = self.present()?;
         let same = entries.get(&owned(key)).map(|stored| &*stored.value) == expected;
         if same {
             entries.insert(owned(key), self.stored(value, ttl));
@@ -136,20 +146,20 @@ impl Cache for MemoryCache {
     ) -> Result<Vec<String>, CacheError> {
         let start = |key: &str| (map.to_owned(), key.to_owned());
         let from = after.map_or(Bound::Included(start("")), |after| Bound::Excluded(start(after)));
-        let entries = self.present();
+        let entries = self.present()?;
         let of_map = entries.range((from, Bound::Unbounded)).take_while(|((found, _), _)| found == map);
         Ok(of_map.map(|((_, key), _)| key.clone()).filter(|key| wanted(key)).take(limit).collect())
     }
 
     async fn clear_map(&self, map: &str) -> Result<u64, CacheError> {
-        let mut entries = self.present();
+        let mut entries = self.present()?;
         let before = entries.len();
         entries.retain(|(found, _), _| found != map);
         Ok((before - entries.len()) as u64)
     }
 
     async fn usage(&self) -> Result<CacheUsage, CacheError> {
-        let entries = self.present();
+        let entries = self.present()?;
         let weight =
             |((map, key), stored): (&(String, String), &Stored)| CacheKey { map, key }.weight(stored.value.len());
         Ok(CacheUsage { entries: entries.len() as u64, bytes: entries.iter().map(weight).sum(), bytes_max: u64::MAX })

@@ -1,5 +1,7 @@
 //! Databases that answer what a test planned, for tests of what stands above SQL; there is no SQL engine here.
 
+mod changes;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -7,9 +9,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{Namespace, SqlChanged, SqlRows, SqlStatement, Timestamp};
 
+use self::changes::{Feed, ScriptedChanges};
 use crate::{
-    AppliedMigration, Content, Database, Databases, Migration, MigrationError, SchemaObject, ScriptError, SqlBounds,
-    SqlError, SqlStep, SqlStepResult, StorageError, TransactionError,
+    AppliedMigration, ChangeListener, Changes, Content, Database, Databases, Migration, MigrationError, SchemaObject,
+    ScriptError, SqlBounds, SqlError, SqlStep, SqlStepResult, StorageError, TransactionError,
 };
 
 /// What a statement is answered; the same each time it is asked.
@@ -35,8 +38,9 @@ type Plan = Box<dyn Fn() -> Result<SqlAnswer, SqlError> + Send>;
 
 /// Databases on which a test plans answers by the text of the statement, and reads back what was asked.
 ///
-/// A script is asked like a statement, by its whole text. Migrations are applied by noting them.
-#[derive(Default)]
+/// A script is asked like a statement, by its whole text. Migrations are applied by noting them. Changes are those that a test
+/// makes. Clones are the same databases.
+#[derive(Clone, Default)]
 pub struct ScriptedDatabases {
     state: Arc<Mutex<State>>,
 }
@@ -49,7 +53,16 @@ struct State {
     migrations: HashMap<Namespace, Vec<AppliedMigration>>,
     files: HashMap<Namespace, Bytes>,
     limits: HashMap<Namespace, Option<u64>>,
+    sequences: HashMap<Namespace, i64>,
     removed: Vec<Namespace>,
+    feeds: HashMap<Namespace, Feed>,
+    listener: Option<ChangeListener>,
+}
+
+impl State {
+    fn removals_of(&self, namespace: &Namespace) -> usize {
+        self.removed.iter().filter(|removed| *removed == namespace).count()
+    }
 }
 
 impl ScriptedDatabases {
@@ -105,7 +118,16 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 #[async_trait]
 impl Databases for ScriptedDatabases {
     fn of(&self, namespace: &Namespace) -> Arc<dyn Database> {
-        Arc::new(ScriptedDatabase { state: self.state.clone(), namespace: namespace.clone() })
+        let removed_before = lock(&self.state).removals_of(namespace);
+        Arc::new(ScriptedDatabase { state: self.state.clone(), namespace: namespace.clone(), removed_before })
+    }
+
+    fn changes(&self, namespace: &Namespace) -> Arc<dyn Changes> {
+        Arc::new(ScriptedChanges { state: self.state.clone(), namespace: namespace.clone() })
+    }
+
+    fn on_change(&self, listener: ChangeListener) {
+        lock(&self.state).listener = Some(listener);
     }
 
     fn set_limit(&self, namespace: &Namespace, bytes_max: Option<u64>) {
@@ -117,6 +139,8 @@ impl Databases for ScriptedDatabases {
         state.schemas.remove(namespace);
         state.migrations.remove(namespace);
         state.files.remove(namespace);
+        state.feeds.remove(namespace);
+        state.sequences.remove(namespace);
         state.removed.push(namespace.clone());
         Ok(())
     }
@@ -125,11 +149,21 @@ impl Databases for ScriptedDatabases {
 struct ScriptedDatabase {
     state: Arc<Mutex<State>>,
     namespace: Namespace,
+    /// How many databases of this name were removed before this one.
+    removed_before: usize,
 }
 
 impl ScriptedDatabase {
+    fn state(&self) -> Result<MutexGuard<'_, State>, SqlError> {
+        let state = lock(&self.state);
+        match state.removals_of(&self.namespace) == self.removed_before {
+            true => Ok(state),
+            false => Err(SqlError::Removed),
+        }
+    }
+
     fn ask(&self, statement: SqlStatement) -> Result<SqlAnswer, SqlError> {
-        let mut state = lock(&self.state);
+        let mut state = self.state()?;
         state.asked.push((self.namespace.clone(), statement.clone()));
         match state.plans.get(&statement.sql) {
             Some(plan) => plan(),
@@ -141,8 +175,8 @@ impl ScriptedDatabase {
         self.ask(statement).map(|answer| answer.rows)
     }
 
-    fn file(&self) -> Box<dyn Content> {
-        Box::new(ScriptedFile(lock(&self.state).files.get(&self.namespace).cloned().unwrap_or_default()))
+    fn file(&self) -> Result<Box<dyn Content>, SqlError> {
+        Ok(Box::new(ScriptedFile(self.state()?.files.get(&self.namespace).cloned().unwrap_or_default())))
     }
 }
 
@@ -174,6 +208,18 @@ impl Database for ScriptedDatabase {
         Ok(results.into_iter().zip(steps).map(|(result, step)| result.unwrap_or_else(|| found(step))).collect())
     }
 
+    async fn transaction_with_sequence(
+        &self,
+        steps: Vec<SqlStep>,
+        bounds: SqlBounds,
+    ) -> Result<(Vec<SqlStepResult>, i64), TransactionError> {
+        let results = self.transaction(steps, bounds).await?;
+        let mut state = self.state().map_err(|error| TransactionError { failed: None, error })?;
+        let sequence = state.sequences.entry(self.namespace.clone()).or_default();
+        *sequence += 1;
+        Ok((results, *sequence))
+    }
+
     async fn query_batch(
         &self,
         statements: Vec<SqlStatement>,
@@ -183,7 +229,7 @@ impl Database for ScriptedDatabase {
     }
 
     async fn schema(&self) -> Result<Vec<SchemaObject>, SqlError> {
-        Ok(lock(&self.state).schemas.get(&self.namespace).cloned().unwrap_or_default())
+        Ok(self.state()?.schemas.get(&self.namespace).cloned().unwrap_or_default())
     }
 
     async fn migrate(
@@ -192,7 +238,7 @@ impl Database for ScriptedDatabase {
         dry_run: bool,
         _: SqlBounds,
     ) -> Result<Vec<AppliedMigration>, MigrationError> {
-        let mut state = lock(&self.state);
+        let mut state = self.state()?;
         let applied = state.migrations.entry(self.namespace.clone()).or_default();
         let is_new = |migration: &Migration| applied.iter().all(|known| known.name != migration.name);
         let new: Vec<AppliedMigration> = migrations.into_iter().filter(is_new).map(noted).collect();
@@ -203,7 +249,7 @@ impl Database for ScriptedDatabase {
     }
 
     async fn migrations(&self) -> Result<Vec<AppliedMigration>, SqlError> {
-        Ok(lock(&self.state).migrations.get(&self.namespace).cloned().unwrap_or_default())
+        Ok(self.state()?.migrations.get(&self.namespace).cloned().unwrap_or_default())
     }
 
     async fn script(&self, sql: String, _: SqlBounds) -> Result<u64, ScriptError> {
@@ -212,15 +258,15 @@ impl Database for ScriptedDatabase {
     }
 
     async fn snapshot(&self) -> Result<Box<dyn Content>, SqlError> {
-        Ok(self.file())
+        self.file()
     }
 
     async fn dump(&self) -> Result<Box<dyn Content>, SqlError> {
-        Ok(self.file())
+        self.file()
     }
 
     async fn bytes(&self) -> Result<u64, SqlError> {
-        Ok(self.file().bytes())
+        Ok(self.file()?.bytes())
     }
 }
 

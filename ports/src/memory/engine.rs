@@ -1,21 +1,26 @@
-use std::sync::Arc;
+mod session;
+
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{Cid, Error, ErrorCode};
 use tokio::sync::Notify;
 
-use crate::{Call, Code, Ended, Engine, Failed, PrepareError, Prepared, Reply, Services};
+use crate::{Call, Code, Ended, Engine, Failed, Flow, PrepareError, Prepared, Reply, Services, Session, SocketOpening};
+use session::{Goodbyes, MemorySession, failure};
 
 /// What the code of a [`MemoryEngine`] says to do; the code is the text of one of these.
 ///
-/// `echo` replies with the input, `fail` fails, `block` waits until [`MemoryEngine::release`], `refuse` is refused at deploy.
+/// `echo` replies with the input, `fail` fails, `block` waits until [`MemoryEngine::release`], `refuse` is refused at deploy,
+/// `reject` replies with the input as well, but accepts no socket. What else sockets can be told is in `engine/session.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Script {
     Echo,
     Fail,
     Block,
     Refuse,
+    Reject,
 }
 
 impl Script {
@@ -25,11 +30,12 @@ impl Script {
             Script::Fail => b"fail",
             Script::Block => b"block",
             Script::Refuse => b"refuse",
+            Script::Reject => b"reject",
         })
     }
 
     fn of(code: &Cid) -> Self {
-        let known = [Script::Echo, Script::Fail, Script::Block, Script::Refuse];
+        let known = [Script::Echo, Script::Fail, Script::Block, Script::Refuse, Script::Reject];
         known.into_iter().find(|script| Cid::of(&script.code()) == *code).unwrap_or(Script::Echo)
     }
 }
@@ -37,7 +43,8 @@ impl Script {
 /// An engine whose code is a word, for tests of everything around an engine.
 #[derive(Debug, Default)]
 pub struct MemoryEngine {
-    gate: Notify,
+    gate: Arc<Notify>,
+    goodbyes: Goodbyes,
     running: std::sync::atomic::AtomicUsize,
 }
 
@@ -45,6 +52,11 @@ impl MemoryEngine {
     /// Lets one blocked call go on.
     pub fn release(&self) {
         self.gate.notify_one();
+    }
+
+    /// What sockets were told at their end, the first first.
+    pub fn goodbyes(&self) -> Vec<String> {
+        self.goodbyes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many calls are inside [`Engine::invoke`] now.
@@ -79,9 +91,24 @@ impl Engine for MemoryEngine {
                 let error = Error::new(ErrorCode::FunctionExecutionFailed, "the code says `fail`");
                 return Err(Failed { error, ended: Ended::default(), cause: None });
             }
-            Script::Echo | Script::Refuse => {}
+            Script::Echo | Script::Refuse | Script::Reject => {}
         }
         Ok(Reply { head: None, body: call.input, ended: Ended::default() })
+    }
+
+    async fn open_socket(
+        &self,
+        opening: SocketOpening,
+        services: Arc<Services>,
+    ) -> Result<(Box<dyn Session>, Flow, Ended), Failed> {
+        let script = Script::of(&services.version.code);
+        let flow = if script == Script::Reject { Flow::Close } else { Flow::Continue };
+        if script == Script::Fail {
+            return Err(failure(&opening.observed));
+        }
+        let (gate, goodbyes) = (self.gate.clone(), self.goodbyes.clone());
+        let session = MemorySession { script, services, info: opening.info, gate, goodbyes };
+        Ok((Box::new(session), flow, opening.observed.take()))
     }
 
     async fn forget(&self, _code: &Cid) {}

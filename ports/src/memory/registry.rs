@@ -4,17 +4,20 @@ mod audit;
 mod contents;
 mod functions;
 mod identities;
+mod jobs;
 mod namespaces;
+mod push;
 mod secrets;
+mod triggers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
-use domain::{AuditEvent, Cid, FunctionName, Namespace, NamespaceSettings, Timestamp};
+use domain::{AuditEvent, Cid, FunctionName, Namespace, NamespaceSettings, Timestamp, Trigger};
 
 use crate::{
-    App, Claim, ContentInfo, Owner, RegistryError, SealedDataKey, SealedSecret, StoredKey, StoredNamespace,
-    StoredOutcome, StoredSigningKey,
+    App, Claim, ContentInfo, InboxMessage, Owner, RegistryError, SealedDataKey, SealedSecret, StoredDevice, StoredKey,
+    StoredNamespace, StoredOutcome, StoredSigningKey,
 };
 
 /// The control plane in maps. It has the namespace `default` from the start.
@@ -39,6 +42,11 @@ struct Kept {
     data_keys: Vec<SealedDataKey>,
     secrets: BTreeMap<(Namespace, String), SealedSecret>,
     contents: BTreeMap<(Namespace, Cid), ContentInfo>,
+    triggers: Vec<Trigger>,
+    deliveries: Vec<triggers::KeptDelivery>,
+    jobs: Vec<jobs::KeptJob>,
+    devices: Vec<StoredDevice>,
+    inbox: BTreeMap<(Namespace, String), InboxMessage>,
     audit: Vec<AuditEvent>,
 }
 

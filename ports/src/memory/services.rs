@@ -8,8 +8,8 @@ use domain::{Cid, Error, FunctionRef, FunctionVersion, Namespace, RequestId, Tim
 
 use super::{MemoryCaches, ScriptedDatabases};
 use crate::{
-    Cache, Caches, CallContext, ContentInfo, Database, Databases, EgressError, FetchReply, FetchRequest, Fetcher,
-    Invoker, OwnedStorage, Secret, Secrets, Services,
+    Bus, Cache, Caches, CallContext, ContentInfo, Database, Databases, EgressError, Ephemeral, FetchReply,
+    FetchRequest, Fetcher, Invoker, Jobs, NoHouse, Notifier, OwnedStorage, Secret, Secrets, Services, Sockets,
 };
 
 /// The services of a function in a test; each can be replaced by another.
@@ -21,6 +21,11 @@ pub struct TestServices {
     pub secrets: Arc<dyn Secrets>,
     pub fetcher: Arc<dyn Fetcher>,
     pub invoker: Arc<dyn Invoker>,
+    pub bus: Arc<dyn Bus>,
+    pub sockets: Arc<dyn Sockets>,
+    pub ephemeral: Arc<dyn Ephemeral>,
+    pub jobs: Arc<dyn Jobs>,
+    pub notifier: Arc<dyn Notifier>,
 }
 
 impl Default for TestServices {
@@ -44,12 +49,31 @@ impl TestServices {
             invoker: Arc::new(ScriptedInvoker::new(|function, _| {
                 Err(Error::not_found(format!("function `{}` does not exist", function.name)))
             })),
+            bus: Arc::new(NoHouse),
+            sockets: Arc::new(NoHouse),
+            ephemeral: Arc::new(NoHouse),
+            jobs: Arc::new(NoHouse),
+            notifier: Arc::new(NoHouse),
         }
     }
 
     pub fn of(&self, version: Arc<FunctionVersion>) -> Arc<Services> {
-        let Self { database, cache, storage, secrets, fetcher, invoker } = self.clone();
-        Arc::new(Services { version, database, cache, storage, secrets, fetcher, invoker })
+        let Self { database, cache, storage, secrets, fetcher, invoker, bus, sockets, ephemeral, jobs, notifier } =
+            self.clone();
+        Arc::new(Services {
+            version,
+            database,
+            cache,
+            storage,
+            secrets,
+            fetcher,
+            invoker,
+            bus,
+            sockets,
+            ephemeral,
+            jobs,
+            notifier,
+        })
     }
 }
 

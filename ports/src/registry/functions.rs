@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{
     Cid, Error, FunctionName, FunctionState, FunctionVersion, Manifest, Namespace, ReplyHead, RequestId, Timestamp,
-    VersionNumber,
+    Trigger, VersionNumber,
 };
 
 use super::RegistryError;
@@ -25,6 +25,8 @@ pub struct NewVersion {
     pub code: Cid,
     pub code_bytes: u64,
     pub manifest: Manifest,
+    /// The triggers that the manifest asks for; those that its function has already keep their ids.
+    pub triggers: Vec<Trigger>,
     pub created_at: Timestamp,
     pub created_by: String,
 }
@@ -72,15 +74,17 @@ pub trait Functions: Send + Sync {
 
     /// Gives the version the next number of its function, stores it and makes it the active one.
     ///
-    /// The first version creates the function, enabled. Numbers are never reused, not even after a function was deleted.
+    /// The first version creates the function, enabled. Numbers are never reused, not even after a function was deleted. Of the
+    /// triggers that came from a manifest those stay as they are whose ids are given, the others go, and new ones come.
     async fn publish_version(&self, new: NewVersion) -> Result<FunctionVersion, RegistryError>;
 
-    /// Makes an existing version the active one.
+    /// Makes an existing version the active one, and its triggers those of the function, as in [`Self::publish_version`].
     async fn activate(
         &self,
         namespace: &Namespace,
         name: &FunctionName,
         version: VersionNumber,
+        triggers: Vec<Trigger>,
         now: Timestamp,
     ) -> Result<(), RegistryError>;
 

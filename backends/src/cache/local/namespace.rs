@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,7 @@ pub(super) struct LocalCache {
     uses: AtomicU64,
     /// Held by the one who makes room.
     evicting: Mutex<()>,
+    removed: AtomicBool,
 }
 
 impl LocalCache {
@@ -36,16 +37,25 @@ impl LocalCache {
         // From 1: no use is older than that of an entry that has expired.
         let (bytes, uses) = (AtomicU64::new(0), AtomicU64::new(1));
         let shards = std::array::from_fn(|_| Mutex::new(Shard::new(node.hasher.clone())));
-        Self { node, shards, bytes, uses, evicting: Mutex::default() }
+        Self { node, shards, bytes, uses, evicting: Mutex::default(), removed: AtomicBool::new(false) }
     }
 
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    pub fn clear(&self) {
+    /// Forgets everything, and takes nothing more. What is being written at this moment may stay until nobody has the cache.
+    pub fn remove(&self) {
+        self.removed.store(true, Ordering::Release);
         for shard in &self.shards {
             self.change(shard, Shard::clear);
+        }
+    }
+
+    fn check(&self) -> Result<(), CacheError> {
+        match self.removed.load(Ordering::Acquire) {
+            true => Err(CacheError::Removed),
+            false => Ok(()),
         }
     }
 
@@ -163,6 +173,7 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 #[async_trait]
 impl Cache for LocalCache {
     async fn get(&self, key: CacheKey<'_>) -> Result<Option<CacheEntry>, CacheError> {
+        self.check()?;
         let (place, shard) = self.place(key);
         let mut shard = lock(shard);
         let Some(stored) = shard.touch(&place, self.next_use()) else { return Ok(None) };
@@ -175,6 +186,7 @@ impl Cache for LocalCache {
     }
 
     async fn set(&self, key: CacheKey<'_>, value: Bytes, ttl: Option<Duration>) -> Result<(), CacheError> {
+        self.check()?;
         key.check(&value)?;
         let stored = self.stored(&value, self.expires(ttl));
         self.write(key, |shard, place, _| shard.insert(place, stored));
@@ -182,10 +194,12 @@ impl Cache for LocalCache {
     }
 
     async fn delete(&self, key: CacheKey<'_>) -> Result<bool, CacheError> {
+        self.check()?;
         Ok(self.write(key, |shard, place, now| shard.remove(place, now)))
     }
 
     async fn add(&self, key: CacheKey<'_>, delta: i64) -> Result<i64, CacheError> {
+        self.check()?;
         key.check(b"")?;
         self.write(key, |shard, place, now| {
             let present = shard.get(place, now);
@@ -203,6 +217,7 @@ impl Cache for LocalCache {
         value: Bytes,
         ttl: Option<Duration>,
     ) -> Result<bool, CacheError> {
+        self.check()?;
         key.check(&value)?;
         let stored = self.stored(&value, self.expires(ttl));
         Ok(self.write(key, |shard, place, now| {
@@ -221,6 +236,7 @@ impl Cache for LocalCache {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, CacheError> {
+        self.check()?;
         let mut first: BTreeSet<Name> = BTreeSet::new();
         for shard in &self.shards {
             // `wanted` may be slow, so it is asked outside of the lock; what is collected there are references.
@@ -237,6 +253,7 @@ impl Cache for LocalCache {
     }
 
     async fn clear_map(&self, map: &str) -> Result<u64, CacheError> {
+        self.check()?;
         let mut removed = 0;
         for shard in &self.shards {
             removed += self.change(shard, |shard| shard.remove_map(map, self.now()));
@@ -246,6 +263,7 @@ impl Cache for LocalCache {
     }
 
     async fn usage(&self) -> Result<CacheUsage, CacheError> {
+        self.check()?;
         self.sweep().await;
         let entries = self.shards.iter().map(|shard| lock(shard).entries()).sum();
         Ok(CacheUsage { entries, bytes: self.bytes(), bytes_max: self.node.config.bytes_max_per_namespace })

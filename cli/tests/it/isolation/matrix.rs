@@ -126,8 +126,8 @@ fn faceless(reply: &Reply, names: &Names) -> String {
     let body = match serde_json::from_str::<Value>(&reply.body) {
         Ok(mut document) => {
             let nonce = document["nonce"].as_str().map(str::to_owned);
-            for key in ["nonce", "access_token", "uptime", "key", "id", "last_used_at"] {
-                if let Some(value) = document.get_mut(key).filter(|value| value.is_string()) {
+            for key in ["nonce", "access_token", "uptime", "key", "id", "last_used_at", "position", "positions"] {
+                if let Some(value) = document.get_mut(key).filter(|value| value.is_string() || value.is_array()) {
                     *value = "<drawn>".into();
                 }
             }

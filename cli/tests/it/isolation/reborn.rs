@@ -54,6 +54,7 @@ fn nothing_is_left(server: &Server, world: &World, session: &Value, heir: &Tenan
         ("GET", "/v1/rqlite/schema".to_owned(), Value::Null),
         ("GET", "/v1/rqlite/migrations".to_owned(), Value::Null),
         ("GET", "/v1/storage/list".to_owned(), Value::Null),
+        ("GET", format!("/v1/push/devices?user_id={wallet}"), Value::Null),
         ("POST", "/v1/cache/scan".to_owned(), json!({ "dmap": map })),
         ("POST", "/v1/cache/scan".to_owned(), json!({ "dmap": FUNCTION_MAP })),
     ];

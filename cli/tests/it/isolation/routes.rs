@@ -51,6 +51,21 @@ pub fn line(method: &str, route: &str, names: &Names) -> Option<Line> {
         ("POST", "/v1/functions/{function}/rollback") => (Nowhere, json!({ "version": 1 })),
         ("POST", "/v1/functions/{function}/enable" | "/v1/functions/{function}/disable") => (Nowhere, none),
 
+        ("GET", "/v1/functions/{function}/triggers" | "/v1/functions/{function}/triggers/dlq") => (Nowhere, none),
+        ("POST", "/v1/functions/{function}/triggers") => (Nowhere, json!({ "topic": function })),
+        ("POST", "/v1/functions/{function}/triggers/run") => (Nowhere, json!({ "at": "2030-01-01T00:00:00Z" })),
+        ("POST", "/v1/functions/{function}/triggers/dlq/redrive") => (Nowhere, none),
+        ("DELETE", "/v1/functions/{function}/triggers/dlq") => (Nowhere, none),
+        ("DELETE", "/v1/functions/{function}/triggers/dlq/{delivery}") => (Nowhere, none),
+        ("POST", "/v1/functions/{function}/triggers/{trigger}/pause") => (Nowhere, none),
+        ("POST", "/v1/functions/{function}/triggers/{trigger}/resume") => (Nowhere, none),
+        ("DELETE", "/v1/functions/{function}/triggers/{trigger}") => (Nowhere, none),
+        ("GET", "/v1/triggers") => (OwnAtHome, none),
+
+        ("POST", "/v1/functions/{function}/jobs") => (Nowhere, json!({ "payload": 1 })),
+        ("GET", "/v1/jobs") => (OwnAtHome, none),
+        ("GET" | "DELETE", "/v1/jobs/{job}") => (Nowhere, none),
+
         ("POST", "/v1/auth/challenge") => (NotAbout, json!({ "wallet": wallet, "namespace": namespace })),
         ("POST", "/v1/auth/verify" | "/v1/auth/api-key" | "/v1/auth/register") => (NotAbout, proof),
         ("POST", "/v1/auth/simple-key") => (NotAbout, json!({ "wallet": wallet, "namespace": namespace })),
@@ -109,6 +124,31 @@ pub fn line(method: &str, route: &str, names: &Names) -> Option<Line> {
         ("DELETE", "/v1/storage/unpin/{cid}") => (Nowhere, none),
         ("GET", "/v1/storage/list") | ("POST", "/v1/storage/gc") => (OwnAtHome, none),
 
+        ("POST", "/v1/pubsub/publish") => (OwnAtHome, json!({ "topic": function, "data_base64": "bWluZQ==" })),
+        ("POST", "/v1/pubsub/publish-batch") => {
+            (OwnAtHome, json!({ "messages": [{ "topic": function, "data_base64": "bWluZQ==" }] }))
+        }
+        // Without a topic: with one it would never end.
+        ("GET", "/v1/pubsub/topics" | "/v1/pubsub/sse" | "/v1/pubsub/ws" | "/v1/pubsub/presence") => (OwnAtHome, none),
+        ("GET", "/v1/functions/{function}/ws") => (Nowhere, none),
+        ("GET", "/v1/serverless/ws/connections") => (OwnAtHome, none),
+        ("GET" | "DELETE", "/v1/serverless/ws/connections/{client}") => (Nowhere, none),
+
+        ("GET" | "DELETE", "/v1/push/config" | "/v1/namespace/push-credentials") => (OwnAtHome, none),
+        ("GET" | "DELETE", "/v1/namespace/push-credentials/{provider}") => (OwnAtHome, none),
+        ("PUT" | "POST", "/v1/push/config" | "/v1/namespace/push-credentials") => {
+            (OwnAtHome, json!({ "ntfy_base_url": format!("https://{function}.example") }))
+        }
+        ("PUT", "/v1/namespace/push-credentials/{provider}") => {
+            (OwnAtHome, json!({ "ntfy_base_url": format!("https://{function}.example") }))
+        }
+        ("POST", "/v1/push/vapid-key") => (OwnAtHome, none),
+        ("POST", "/v1/push/send" | "/v1/notify") => (OwnAtHome, json!({ "user_id": wallet, "body": "mine" })),
+        // Whoever signed in has devices and an inbox of their own, in the namespace of their token alone.
+        ("GET", "/v1/push/vapid-public-key" | "/v1/push/devices" | "/v1/inbox") => (NotAbout, none),
+        ("POST", "/v1/push/devices") => (NotAbout, json!({ "device_id": "mine", "provider": "fcm", "token": "mine" })),
+        ("DELETE", "/v1/push/devices/{device}" | "/v1/inbox/{message}") => (NotAbout, none),
+
         ("GET", "/v1/network/status" | "/v1/network/peers") => (NotAbout, none),
         ("POST", "/v1/network/connect") => (NotAbout, json!({ "multiaddr": "/ip4/198.51.100.1" })),
         ("POST", "/v1/network/disconnect") => (NotAbout, json!({ "peer_id": "p" })),
@@ -146,6 +186,14 @@ fn filled(route: &str, names: &Names) -> String {
         ("{map}", names.map),
         ("{key}", key),
         ("{cid}", &names.cid),
+        ("{provider}", "ntfy"),
+        ("{device}", &names.key),
+        ("{message}", &names.key),
+        ("{job}", &names.job),
+        ("{trigger}", &names.trigger),
+        ("{delivery}", &names.trigger),
+        // No socket is open here: the router's matrix tries one that is.
+        ("{client}", &names.job),
     ];
     values.iter().fold(route.to_owned(), |path, (variable, value)| path.replace(variable, value))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Server, Tenant, Wallet, compiled, fixture};
+use crate::support::{Http, Server, Tenant, Wallet, compiled, fixture};
 
 /// Stands in every name and value that the other tenant does not send itself.
 pub const CANARY: &str = "c4n4ry";
@@ -26,6 +26,8 @@ pub struct Names {
     pub wallet: String,
     pub cid: String,
     pub call: String,
+    pub job: String,
+    pub trigger: String,
 }
 
 impl Names {
@@ -43,13 +45,16 @@ impl Names {
             wallet: Wallet::solana(99).address(),
             cid: "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy".to_owned(),
             call: "0190f7a1-0000-7000-8000-000000000001".to_owned(),
+            job: "0190f7a1-0000-7000-8000-000000000002".to_owned(),
+            trigger: "0190f7a1-0000-7000-8000-000000000003".to_owned(),
         }
     }
 
     /// A text without the names.
     pub fn removed_from(&self, text: &str) -> String {
-        let Self { namespace, function, web, secret, table, map, entry, claim, key, wallet, cid, call } = self;
-        let names = [*function, web, secret, table, map, entry, claim, key, wallet, cid, call, namespace];
+        let Self { namespace, function, web, secret, table, map, entry, claim, key, wallet, cid, call, job, trigger } =
+            self;
+        let names = [*function, web, secret, table, map, entry, claim, key, wallet, cid, call, job, trigger, namespace];
         names.iter().fold(text.to_owned(), |text, name| text.replace(name, "<name>"))
     }
 }
@@ -65,7 +70,7 @@ impl World {
     pub fn furnish(server: &Server) -> Self {
         let tenant = Tenant::found(server, "ten-ant");
         let wallet = Wallet::solana(8);
-        tenant.token_of(&wallet, &["data"]);
+        let token = tenant.token_of(&wallet, &["data"]);
         let mut names = Names {
             namespace: "ten-ant",
             function: "fn-known",
@@ -79,10 +84,13 @@ impl World {
             wallet: wallet.address(),
             cid: String::new(),
             call: String::new(),
+            job: String::new(),
+            trigger: String::new(),
         };
         furnish_functions(&tenant, &mut names);
         furnish_identity(&tenant, &mut names);
         furnish_data(&tenant, &mut names);
+        furnish_push(&tenant, &names, &Http::new(server.address(), Some(&token)));
         Self { tenant, names }
     }
 
@@ -97,6 +105,9 @@ impl World {
             ("GET", format!("/v1/functions/{web}/versions"), Value::Null),
             ("GET", format!("/v1/functions/{function}/logs"), Value::Null),
             ("GET", "/v1/functions/secrets".to_owned(), Value::Null),
+            ("GET", "/v1/jobs".to_owned(), Value::Null),
+            ("GET", "/v1/triggers".to_owned(), Value::Null),
+            ("GET", format!("/v1/functions/{function}/triggers/dlq"), Value::Null),
             ("GET", "/v1/auth/keys".to_owned(), Value::Null),
             ("GET", format!("/v1/auth/claims/{wallet}"), Value::Null),
             ("GET", format!("/v1/namespaces/{namespace}"), Value::Null),
@@ -112,6 +123,8 @@ impl World {
             ("POST", "/v1/cache/get".to_owned(), json!({ "dmap": FUNCTION_MAP, "key": entry })),
             ("GET", "/v1/storage/list".to_owned(), Value::Null),
             ("GET", format!("/v1/storage/get/{cid}"), Value::Null),
+            ("GET", "/v1/push/config".to_owned(), Value::Null),
+            ("GET", format!("/v1/push/devices?user_id={wallet}"), Value::Null),
         ];
         let shown = |(method, path, body): &(&str, String, Value)| {
             format!("{path}: {}", without_last_use(&self.tenant.reply(method, path, body).body))
@@ -157,6 +170,14 @@ fn furnish_functions(tenant: &Tenant, names: &mut Names) {
     assert!(reply.body.contains(CANARY), "{reply:?}");
     names.call = reply.header("x-request-id").expect("an id").to_owned();
     tenant.records(names.function, 1);
+    // It waits for longer than any test runs.
+    let in_a_year = domain::Timestamp::now() + std::time::Duration::from_secs(365 * 24 * 3600);
+    let job = json!({ "payload": format!("{CANARY} payload"), "run_at": in_a_year.to_string() });
+    let path = format!("/v1/functions/{}/jobs", names.function);
+    names.job = tenant.ask("POST", &path, &job)["id"].as_str().expect("an id").to_owned();
+    let path = format!("/v1/functions/{}/triggers", names.function);
+    let trigger = tenant.ask("POST", &path, &json!({ "topic": format!("{CANARY} topic") }));
+    names.trigger = trigger["trigger_id"].as_str().expect("an id").to_owned();
 }
 
 fn furnish_identity(tenant: &Tenant, names: &mut Names) {
@@ -183,4 +204,15 @@ fn furnish_data(tenant: &Tenant, names: &mut Names) {
     }
     let content = json!({ "name": format!("file-{CANARY}"), "data": "YzRuNHJ5IGNvbnRlbnQ=" });
     names.cid = tenant.ask("POST", "/v1/storage/upload", &content)["cid"].as_str().expect("a CID").to_owned();
+}
+
+/// The message first, while nothing can be pushed.
+fn furnish_push(tenant: &Tenant, names: &Names, user: &Http) {
+    let message = json!({ "user_id": names.wallet, "body": format!("{CANARY} message") });
+    assert_eq!(tenant.ask("POST", "/v1/notify", &message)["via"], "inbox");
+    let settings = json!({ "ntfy_base_url": format!("https://{CANARY}.example"), "ntfy_auth_token": CANARY });
+    tenant.ask("PUT", "/v1/push/config", &settings);
+    let device = json!({ "device_id": format!("phone {CANARY}"), "provider": "ntfy", "token": CANARY });
+    let reply = user.post("/v1/push/devices", device.to_string().as_bytes());
+    assert_eq!(reply.status, 200, "{reply:?}");
 }

@@ -1,4 +1,4 @@
-//! Several statements in one call: `db_transaction` and `db_query_batch`.
+//! Several statements in one call: `db_transaction`, `db_query_batch` and `exec_and_publish`.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::freshness::{self, Freshness};
 use super::{Changed, Host, InTime, JSON_BYTES_MAX, JsonText, Refusal, Trouble, arguments_of, check_size, envelope};
 use crate::host::DeadlinePassed;
+use crate::host::pubsub::message_of;
 
 const OPS_MAX: usize = 100;
 /// The time that a batch of queries may take.
@@ -103,15 +104,54 @@ impl Host {
         }
     }
 
+    /// The same as [`Host::db_transaction`], and then a message, in which `{{seq}}` stands for its number.
+    pub(crate) async fn exec_and_publish(&mut self, ops: &[u8], topic: &[u8], data: &[u8]) -> InTime<Bytes> {
+        match self.transaction_and_message(ops, topic, data).await {
+            Ok(results) => Ok(results),
+            Err(failure) => failure.settled(Some(false)),
+        }
+    }
+
     async fn transaction(&mut self, ops: &[u8]) -> Result<Bytes, Failure> {
+        let done = self.committed(steps_of(ops)?).await?;
+        let mut json = self.write_results(done).await?;
+        json.raw(",\"committed\":true}");
+        Ok(json.finish())
+    }
+
+    async fn transaction_and_message(&mut self, ops: &[u8], topic: &[u8], data: &[u8]) -> Result<Bytes, Failure> {
         let steps = steps_of(ops)?;
-        let done = match steps.is_empty() {
-            true => Vec::new(),
-            false => {
-                let done = self.in_time(self.services.database.transaction(steps, self.bounds())).await?;
-                done.map_err(|TransactionError { failed, error }| Failure::at(failed, self.refusal(error)))?
-            }
+        let (topic, data) = message_of(topic, data).map_err(Refusal::from)?;
+        self.check_publishes(1).map_err(Refusal::from)?;
+        let (done, seq) = match holds_sequence(&data) {
+            true => self.committed_with_sequence(steps).await.map(|(done, seq)| (done, Some(seq)))?,
+            false => (self.committed(steps).await?, None),
         };
+        let data = seq.map_or(data.clone(), |seq| with_sequence(&data, seq));
+        let published = self.published(vec![(topic, data)]).await?;
+        let mut json = self.write_results(done).await?;
+        json.raw(",");
+        let publish_error = published.as_ref().err().map(|error| error.message.as_str());
+        json.fields(&Sent { committed: true, seq, published: published.is_ok(), publish_error });
+        json.raw("}");
+        Ok(json.finish())
+    }
+
+    async fn committed(&mut self, steps: Vec<SqlStep>) -> Result<Vec<SqlStepResult>, Failure> {
+        if steps.is_empty() {
+            return Ok(Vec::new());
+        }
+        let done = self.in_time(self.services.database.transaction(steps, self.bounds())).await?;
+        done.map_err(|TransactionError { failed, error }| Failure::at(failed, self.refusal(error)))
+    }
+
+    async fn committed_with_sequence(&mut self, steps: Vec<SqlStep>) -> Result<(Vec<SqlStepResult>, i64), Failure> {
+        let done = self.in_time(self.services.database.transaction_with_sequence(steps, self.bounds())).await?;
+        done.map_err(|TransactionError { failed, error }| Failure::at(failed, self.refusal(error)))
+    }
+
+    /// `{"results":[…]` of what has happened.
+    async fn write_results(&mut self, done: Vec<SqlStepResult>) -> InTime<JsonText> {
         let mut json = JsonText::new(self.memory_bytes_max());
         json.raw("{\"results\":[");
         for (index, result) in done.into_iter().enumerate() {
@@ -123,8 +163,8 @@ impl Host {
                 SqlStepResult::Found(found) => self.write_found(&mut json, found).await?,
             }
         }
-        json.raw("],\"committed\":true}");
-        Ok(json.finish())
+        json.raw("]");
+        Ok(json)
     }
 
     async fn batch(&mut self, ops: &[u8]) -> Result<Bytes, Failure> {
@@ -173,6 +213,35 @@ impl Host {
         }
         Ok(())
     }
+}
+
+/// The end of what `exec_and_publish` answers when its transaction has happened.
+#[derive(Serialize)]
+struct Sent<'a> {
+    committed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<i64>,
+    published: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publish_error: Option<&'a str>,
+}
+
+const SEQUENCE: &[u8] = b"{{seq}}";
+
+fn holds_sequence(data: &[u8]) -> bool {
+    data.windows(SEQUENCE.len()).any(|piece| piece == SEQUENCE)
+}
+
+/// The data with the number for each `{{seq}}`.
+fn with_sequence(data: &[u8], seq: i64) -> Bytes {
+    let (mut whole, mut left) = (Vec::with_capacity(data.len()), data);
+    while let Some(at) = left.windows(SEQUENCE.len()).position(|piece| piece == SEQUENCE) {
+        whole.extend_from_slice(&left[..at]);
+        whole.extend_from_slice(seq.to_string().as_bytes());
+        left = &left[at + SEQUENCE.len()..];
+    }
+    whole.extend_from_slice(left);
+    Bytes::from(whole)
 }
 
 /// A query among several that found nothing.

@@ -4,9 +4,7 @@ use super::HostResult::{Bytes, I32, I64, Nothing};
 use super::Param::{self, Data, Json, Message, Text};
 use super::{Answer, HostCall, HostResult, Run};
 
-const NO_PUBLISH: &str = r#"{"results":[],"committed":false,"failed_index":-1,"error":"publishing is not available on this server","code":"UNAVAILABLE"}"#;
 const NO_ANONYMOUS_FETCH: &str = r#"{"status":0,"error":"no anonymity proxy is configured","proxy":"anyone"}"#;
-const NO_PUSH: &str = r#"{"ok":true,"devices_attempted":0,"devices_succeeded":0,"results":[]}"#;
 
 /// A method that answers at once; its arguments by position, then the number if it takes one.
 macro_rules! now {
@@ -22,7 +20,7 @@ macro_rules! later {
             Ok(Answer::from(host.$method($(arguments.pair($index)),*).await?))
         }))
     };
-    ($method:ident($($index:literal),*; number)) => {
+    ($method:ident($($index:literal),* ; number)) => {
         Run::Later(|host, arguments| Box::pin(async move {
             Ok(Answer::from(host.$method($(arguments.pair($index),)* arguments.number()).await?))
         }))
@@ -173,6 +171,13 @@ pub(super) const CALLS: &[HostCall] = &[
         "`{\"ops\":[{\"sql\",\"args\"?}],\"consistency\"?:\"weak\"|\"none\",\"freshness\"?:\"2s\",\"freshness_strict\"?}`, at most 100, to `{\"results\":[{\"kind\":\"query\",\"rows\",\"error\"?,\"code\"?}]}`: queries on one and the same state of the database, within 10 s, 10,000 rows each and 32 MiB together. A refused call is `{\"results\":[],\"failed_index\",\"error\",\"code\"}`. `freshness` needs `consistency` `none` and is 1 ms to 24 h; the answers are always fresh.",
     ),
     call(
+        "exec_and_publish",
+        &[Json, Text, Data],
+        Bytes,
+        later!(exec_and_publish(0, 1, 2)),
+        "Operations as for `db_transaction`, and then a message: topic, data. `{{seq}}` in the data stands for a number that the same transaction takes: 1, 2, 3, … for each namespace, none twice and no gap. To `{\"results\":[…],\"committed\":true,\"seq\"?,\"published\",\"publish_error\"?}`, or as a refused `db_transaction`: then nothing was published. Messages of calls that run at once may arrive in another order than their numbers.",
+    ),
+    call(
         "cache_get",
         &[Text],
         Bytes,
@@ -252,10 +257,134 @@ pub(super) const CALLS: &[HostCall] = &[
         later!(function_invoke_async(0, 1)),
         "Calls another function without waiting for it; 1 says that the call was accepted. It is lost when the server dies.",
     ),
-    absent("get_ws_client_id", &[], Bytes, "The id of the WebSocket that the call came from; empty for other calls."),
+    call(
+        "get_ws_client_id",
+        &[],
+        Bytes,
+        now!(ws_client_id()),
+        "The id of the WebSocket that the call came from; empty for other calls.",
+    ),
+    call(
+        "ws_send",
+        &[Text, Data],
+        I32,
+        later!(ws_send(0, 1)),
+        "Sends a frame to a WebSocket of the namespace's functions, by its client id; the empty id is the socket that the call came from. It is a text frame if it is UTF-8, else a binary one. 1 is success; 0 says that there is no such socket, or that it does not keep up.",
+    ),
+    call(
+        "ws_broadcast",
+        &[Text, Data],
+        I32,
+        later!(ws_broadcast(0, 1)),
+        "Sends a frame to every WebSocket that is bridged to the topic; 1 is success, also when there is none. It is no message: no history keeps it, and no trigger fires.",
+    ),
+    call(
+        "ws_pubsub_bridge",
+        &[Text, Text],
+        I32,
+        later!(ws_pubsub_bridge(0, 1)),
+        "Forwards the messages of a topic, as they are, to a WebSocket of the namespace's functions: client id (empty: the socket that the call came from), topic. At most 1,000 topics a socket; the bridge ends with the socket. 1 is success, also when it is bridged already.",
+    ),
+    call(
+        "ws_pubsub_unbridge",
+        &[Text, Text],
+        I32,
+        later!(ws_pubsub_unbridge(0, 1)),
+        "Ends a bridge; the arguments as for `ws_pubsub_bridge`. 1 is success, also when there is none.",
+    ),
+    call(
+        "pubsub_publish",
+        &[Text, Data],
+        I32,
+        later!(pubsub_publish(0, 1)),
+        "Publishes a message of at most 1 MiB on a topic of the namespace (1 to 256 bytes without control characters); 1 is success: whoever subscribes gets it, and the triggers of the topic will run. A JSON object with the key `_orama` or `__orama` is refused: those are the platform's own. A call publishes at most 1,000 messages.",
+    ),
+    call(
+        "pubsub_publish_batch",
+        &[Data],
+        I32,
+        later!(pubsub_publish_batch(0)),
+        "Publishes up to 100 messages, all or none: `[{\"topic\",\"data_base64\"}]`; 1 is success. Each counts as one of the call's 1,000.",
+    ),
+    call(
+        "ephemeral_state_set",
+        &[Text, Text, Data, Param::I64],
+        I32,
+        later!(ephemeral_state_set(0, 1, 2; number)),
+        "Sets state that dies with the WebSocket that the call came from: topic, key, payload (at most 16 KiB), time to live in milliseconds (from 0 down: a minute; at most half an hour). Publishes `{\"_orama\":\"ephemeral.set\",\"topic\",\"key\",\"client_id\",\"payload\"}` on the topic. A key of another socket goes over to this one. 1 is success; 0 without a WebSocket, for an empty topic or key, a payload that is too large, or more than 256 keys of one socket.",
+    ),
+    call(
+        "ephemeral_state_clear",
+        &[Text, Text],
+        I32,
+        later!(ephemeral_state_clear(0, 1)),
+        "Clears state of the WebSocket that the call came from: topic, key. Publishes `{\"_orama\":\"ephemeral.clear\",\"topic\",\"key\",\"client_id\",\"reason\":\"explicit\"}`; the reason is `disconnect` when the socket went away, `expired` when its time was over. 1 is success, also when there is nothing of this socket.",
+    ),
+    call(
+        "ephemeral_state_list",
+        &[Text],
+        Bytes,
+        later!(ephemeral_state_list(0)),
+        "What is alive on a topic, by key: `{\"entries\":[{\"key\",\"client_id\",\"payload\"?,\"expires_in_ms\"}]}`, the payload in base64. Needs no WebSocket; 0 on failure.",
+    ),
+    call(
+        "push_send",
+        &[Text, Json],
+        I32,
+        later!(push_send(0, 1)),
+        "Sends a push message to every device of a user: a JSON object of at most 16 KiB with `title`, `body`, `channel`, `priority` (`high` or `normal`), `badge`, `sound`, `data`, `target_provider`, `exclude_provider`, `message_id`. 1 is success, also when the user has no device or no provider is configured.",
+    ),
+    call(
+        "push_send_v2",
+        &[Text, Json],
+        Bytes,
+        later!(push_send_v2(0, 1)),
+        "As `push_send`, to `{\"ok\",\"devices_attempted\",\"devices_succeeded\",\"results\":[{\"device_id\",\"provider\",\"success\",\"http_status\"?,\"reason\"?,\"message\"?,\"unregistered\"?}],\"error\"?,\"code\"?}`.",
+    ),
+    call(
+        "notify",
+        &[Text, Json],
+        Bytes,
+        later!(notify(0, 1)),
+        "Reaches a user with a message as `push_send` takes it: over a live WebSocket if there is one, else push, else an inbox. To `{\"via\":\"socket\",\"sockets\"}`, `{\"via\":\"push\",\"push\":…}` (as `push_send_v2`), `{\"via\":\"inbox\",\"id\",\"expires_at\"}`, or `{\"error\",\"code\"}`.",
+    ),
+    call(
+        "schedule_once",
+        &[Text, Data, Param::I64],
+        Bytes,
+        later!(schedule_once(0, 1; number)),
+        "Calls a function of the namespace once: `name` or `name@version`, input (at most 1 MiB), the time in milliseconds since 1970; one that has passed is now. To the id of the job; 0 on failure, and the log says why. What was accepted survives a crash.",
+    ),
+    call(
+        "enqueue_background",
+        &[Text, Data],
+        Bytes,
+        later!(enqueue_background(0, 1)),
+        "As `schedule_once`, as soon as there is room.",
+    ),
+    call(
+        "job_status",
+        &[Text],
+        Bytes,
+        later!(job_status(0)),
+        "What is known of a job, by its id: `{\"id\",\"function\",\"status\",\"progress\",\"run_at\",\"created_at\",\"started_at\"?,\"completed_at\"?,\"result\"?,\"result_base64\"?,\"error\"?}`; the status is `pending`, `running`, `completed`, `failed` or `cancelled`, a result that is not UTF-8 is in `result_base64`. `{\"error\",\"code\"}` when there is none: only then there is a `code`.",
+    ),
+    call(
+        "job_cancel",
+        &[Text],
+        I32,
+        later!(job_cancel(0)),
+        "Ends a job that runs, or forgets one that waits; 1 is success, 0 says that there is none, or that it has ended.",
+    ),
+    call(
+        "job_progress",
+        &[Param::I32],
+        I32,
+        later!(job_progress(; number)),
+        "Says how far the job is that this call carries out, in percent; 1 is success, 0 in a call that carries out none.",
+    ),
     absent("get_caller_device_id", &[], Bytes, "The device of the caller's session; empty when unknown."),
     absent("get_caller_capability", &[], Bytes, "The capability that the call was made with; empty when none."),
-    absent_json("exec_and_publish", &[Json, Text, Data], NO_PUBLISH, "Statements and a message, all or none."),
     absent_json(
         "anyone_fetch",
         &[Text, Text, Text, Data],
@@ -263,23 +392,7 @@ pub(super) const CALLS: &[HostCall] = &[
         "As `http_fetch`, through an anonymity network.",
     ),
     absent_json("anon_fetch", &[Text, Text, Text, Data], NO_ANONYMOUS_FETCH, "Another name of `anyone_fetch`."),
-    absent("pubsub_publish", &[Text, Data], I32, "Publishes a message on a topic; 1 is success."),
-    absent("pubsub_publish_batch", &[Data], I32, "Publishes up to 100 messages; 1 is success."),
-    absent("push_send", &[Text, Json], I32, "Sends a push message to a user; 1 is success."),
-    absent_json("push_send_v2", &[Text, Json], NO_PUSH, "As `push_send`, with the result of each device."),
     absent("push_send_topic", &[Text, Json], I64, "Sends a push message to a topic."),
-    absent("ws_send", &[Text, Data], I32, "Sends a frame to a WebSocket; 1 is success."),
-    absent("ws_broadcast", &[Text, Data], I32, "Sends a frame to every WebSocket on a topic; 1 is success."),
-    absent("ws_pubsub_bridge", &[Text, Text], I32, "Forwards the messages of a topic to a WebSocket; 1 is success."),
-    absent("ws_pubsub_unbridge", &[Text, Text], I32, "Ends a bridge; 1 is success."),
-    absent(
-        "ephemeral_state_set",
-        &[Text, Text, Data, Param::I64],
-        I32,
-        "Sets state that dies with the caller's WebSocket; 1 is success.",
-    ),
-    absent("ephemeral_state_clear", &[Text, Text], I32, "Clears such state; 1 is success."),
-    absent("ephemeral_state_list", &[Text], Bytes, "Lists such state of a topic."),
     absent(
         "capability_mint",
         &[Text, Param::I64],

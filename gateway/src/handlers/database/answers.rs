@@ -118,6 +118,25 @@ pub(super) fn refused_transaction(exchange: &Exchange, failed: &TransactionError
     error.into()
 }
 
+/// The refusal of a transaction whose changes are committed and one of whose queries, which come after them, failed: for a
+/// client that asked for no results and would not learn of it. Never a status that invites to try again, which would make the
+/// changes twice.
+pub(super) fn refused_query(exchange: &Exchange, results: &[SqlStepResult]) -> Option<Refusal> {
+    let failed = |(index, result)| match result {
+        &SqlStepResult::Found(Err(ref error)) => Some((index, error)),
+        _ => None,
+    };
+    let (index, error) = results.iter().enumerate().find_map(failed)?;
+    let reason = for_client(&exchange.request_id, error).message;
+    let changed = results.iter().filter(|result| matches!(result, SqlStepResult::Changed(_))).count();
+    let refused = match changed {
+        0 => Error::invalid(format!("statement {index} failed: {reason}")),
+        _ => Error::invalid(format!("statement {index} failed after all changes were committed: {reason}"))
+            .hint("do not send the changes again; `return_results` shows what each statement gave"),
+    };
+    Some(refused.into())
+}
+
 /// The refusal of a script or migration, which says where it failed. What the text itself got wrong is one code.
 pub(super) fn refused_script(exchange: &Exchange, error: &SqlError, message: String) -> Refusal {
     let mut error = for_client(&exchange.request_id, error);

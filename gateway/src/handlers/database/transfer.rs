@@ -32,7 +32,7 @@ pub(crate) async fn migrations(gateway: Arc<Gateway>, exchange: Exchange) -> Ans
 pub(crate) async fn migrate(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer {
     let (_, database) = open(&gateway, &exchange)?;
     let body = exchange.receive(&gateway, MIGRATIONS_BYTES_MAX).await?;
-    let document = Document::parse(&body)?;
+    let document = Document::parse(&body)?.only(&["migrations", "dry_run"])?;
     let dry_run = document.boolean("dry_run")?.unwrap_or(false);
     let migrations = read_migrations(&document)?;
     let applied = database.migrate(migrations, dry_run, bounds(&gateway)).await;

@@ -115,9 +115,9 @@ impl Definition {
             "env_vars" | "env" => draft.env = given.document::<BTreeMap<String, String>>(key, "an object of texts")?,
             "egress" => draft.egress = Some(given.egress(key)?),
             "triggers" => draft.triggers.extend(given.document::<Vec<TriggerSpec>>(key, "a list of triggers")?),
-            "pubsub_topics" => draft.triggers.extend(given.texts(key)?.map(|topic| TriggerSpec::Topic { topic })),
+            "pubsub_topics" => draft.triggers.extend(given.texts(key)?.map(TriggerSpec::topic)),
             "cron_expressions" => {
-                draft.triggers.extend(given.texts(key)?.map(|cron| TriggerSpec::Cron { cron, tz: None }));
+                draft.triggers.extend(given.texts(key)?.map(|cron| TriggerSpec::cron(cron, None)));
             }
             "db_triggers" => self.add_table_triggers(given.document(key, "a list of `table` and `operation`")?),
             unknown => self.warnings.push(unknown_key(unknown)),

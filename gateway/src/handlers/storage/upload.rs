@@ -11,7 +11,7 @@ use platform::ContentUpload;
 use ports::ContentInfo;
 use serde_json::json;
 
-use super::super::multipart::{boundary_of, broken, pieces, read_text, twice};
+use super::super::multipart::{boundary_of, broken, file_name, pieces, read_text, twice};
 use super::checked_name;
 use crate::Gateway;
 use crate::audit::to_its_end;
@@ -59,7 +59,7 @@ async fn of_form(
         match part.name() {
             Some("file") if name.is_some() => return Err(twice("file").close()),
             Some("file") => {
-                name = Some(checked_name(part.file_name().unwrap_or("file").to_owned())?);
+                name = Some(checked_name(file_name(&part).unwrap_or_else(|| "file".to_owned()))?);
                 write(&mut upload, &mut part).await?;
             }
             Some("pin") => pin = switch(&read_text(&mut part, TEXT_BYTES_MAX, "pin").await?)?,

@@ -1,7 +1,7 @@
 use domain::{SqlChanged, SqlValue};
 
 use super::{Subject, bounds, statement, text};
-use crate::{SqlError, SqlStep, SqlStepResult};
+use crate::{Databases, SqlError, SqlStep, SqlStepResult};
 
 pub(super) async fn check(subject: &Subject) {
     counts_and_row_ids(subject).await;
@@ -103,6 +103,28 @@ pub(super) async fn check_transactions(subject: &Subject) {
     }
     assert_eq!(subject.number("SELECT count(*) FROM t").await, 1);
     assert!(subject.database.transaction(Vec::new(), bounds()).await.expect("nothing to do").is_empty());
+}
+
+pub(super) async fn check_sequence(databases: &dyn Databases) {
+    let subject = Subject::of(databases, "sequence");
+    let next = async |steps| subject.database.transaction_with_sequence(steps, bounds()).await;
+    assert_eq!(next(Vec::new()).await.expect("a number without steps").1, 1);
+    subject.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)").await;
+    let insert = || vec![SqlStep::Execute(statement("INSERT INTO t (id) VALUES (1)"))];
+    let (results, number) = next(insert()).await.expect("commit");
+    assert!(matches!(&results[..], [SqlStepResult::Changed(_)]) && number == 2, "{results:?} {number}");
+    let failed = next(insert()).await.expect_err("the row is there");
+    assert_eq!(failed.failed, Some(0));
+    let after = next(Vec::new()).await.expect("a number").1;
+    assert_eq!(after, 3, "what was undone took no number");
+    let all = futures_util::future::join_all((0..40).map(|_| next(Vec::new()))).await;
+    let mut numbers: Vec<i64> = all.into_iter().map(|taken| taken.expect("a number").1).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (4..44).collect::<Vec<_>>(), "no gap and none twice");
+    assert_eq!(subject.database.schema().await.expect("schema").len(), 1, "nobody sees where they are counted");
+    let other = Subject::of(databases, "sequence-of-another");
+    let first = other.database.transaction_with_sequence(Vec::new(), bounds()).await.expect("a number").1;
+    assert_eq!(first, 1, "each namespace counts for itself");
 }
 
 pub(super) async fn check_batches(subject: &Subject) {

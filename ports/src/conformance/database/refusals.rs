@@ -179,7 +179,7 @@ pub(super) async fn check(subject: &Subject) {
     assert_eq!(subject.number("SELECT count(*) FROM _orama_migrations").await, 1);
 }
 
-async fn every_way(subject: &Subject, sql: &str) -> [(&'static str, Option<SqlError>); 3] {
+pub(super) async fn every_way(subject: &Subject, sql: &str) -> [(&'static str, Option<SqlError>); 3] {
     let scripted = subject.database.script(sql.to_owned(), bounds()).await;
     [
         ("query", subject.try_query(sql, &[]).await.err()),

@@ -81,6 +81,9 @@ async fn texts_that_are_not_utf8(subject: &Subject) {
     assert_eq!(found, [[SqlValue::Blob(vec![0xff, 0x41])]]);
 }
 
+const GROUPED: &str = r#"[1,2.5,null,"a\"b",[3],{"c":4}]"#;
+const OBJECT: &str = r#"{"a":1.5,"3":0.1}"#;
+
 /// Some functions of SQLite can take minutes in one call; what stands in their place must answer the same.
 async fn functions_of_ours_behave(subject: &Subject) {
     for (sql, want) in [
@@ -101,6 +104,12 @@ async fn functions_of_ours_behave(subject: &Subject) {
         ("printf('%05.1f|%-4d|%s|%%|%,d', 2.5, 7, 'é', 1234567)", text("002.5|7   |é|%|1,234,567")),
         ("format('%d%%', 5)", text("5%")),
         ("printf()", SqlValue::Null),
+        ("(SELECT json_group_array(value) FROM json_each('[1,2.5,null,\"a\\\"b\",[3],{\"c\":4}]'))", text(GROUPED)),
+        ("(SELECT json_group_array(json(value)) FROM json_each('[[3],{\"c\":4}]'))", text("[[3],{\"c\":4}]")),
+        ("(SELECT json_group_array(1) WHERE 0)", text("[]")),
+        ("(SELECT json_group_object(column1, column2) FROM (VALUES ('a', 1.5), (NULL, 2), (3, 0.1)))", text(OBJECT)),
+        ("(SELECT json(jsonb_group_object('a', 1)))", text("{\"a\":1}")),
+        ("json_array(json_group_array(1))", text("[[1]]")),
     ] {
         assert_eq!(subject.query(&format!("SELECT {sql}"), &[]).await, [[want]], "{sql}");
     }

@@ -1,12 +1,16 @@
 //! A namespace ends with everything in it, and whoever takes its name finds nothing.
 
-use domain::{NamespaceSettings, Scope};
+use domain::{NamespaceSettings, PushKind, Scope, TriggerSpec};
 
 use super::audit::{event, everything};
 use super::contents::content;
+use super::deliveries::delivery;
 use super::functions::{claim, new_version};
+use super::jobs::{all_of, job};
 use super::namespaces::owner;
+use super::push::{ROOM, device, message};
 use super::secrets::{data_key, secret};
+use super::triggers::{self, trigger};
 use super::{at, create, key, name, namespace, new_namespace, refused};
 use crate::RegistryError::{Conflict, NotFound};
 use crate::{App, Claim, RefreshToken, Registry, Rotated, StoredKey, StoredOutcome};
@@ -55,6 +59,11 @@ async fn fill(registry: &dyn Registry, ns: &str, tag: u8) -> Result<(), crate::R
     registry.create_data_key(data_key(&id, ns, 1)).await?;
     registry.put_secret(secret(ns, "TOKEN", &id, 1)).await?;
     registry.own_content(&home, content("shared", 10, 1), None).await?;
+    registry.add_trigger(trigger(&id, ns, "hello", TriggerSpec::topic("a"))).await?;
+    registry.write_deliveries(vec![delivery(&id, ns, "hello", 1)], vec![]).await?;
+    registry.create_job(job(&format!("{ns}-job"), ns, "hello", 1), 9).await?;
+    registry.put_device(device(ns, "0xa", "phone", PushKind::Fcm, "token"), ROOM).await?;
+    registry.put_in_inbox(message(ns, "0xa", "m", 100), ROOM).await?;
     registry.append_audit(event(Some(ns), "namespace.delete", 90)).await
 }
 
@@ -95,11 +104,16 @@ async fn rows(registry: &dyn Registry, ns: &str) -> Vec<usize> {
         registry.claims(&home, "0xa").await.expect("claims").len(),
         registry.list_contents(&home, None, 10).await.expect("list").len(),
         registry.owned_bytes(&home).await.expect("owned bytes") as usize,
+        triggers::ids(registry, ns).await.len(),
+        registry.lanes(Some(&home)).await.expect("lanes").len(),
+        registry.jobs(&all_of(ns)).await.expect("jobs").len(),
+        registry.devices(&home, "0xa").await.expect("devices").len(),
+        registry.inbox(&home, "0xa", None, at(0), 10).await.expect("inbox").len(),
     ]
 }
 
 async fn nothing_is_left(registry: &dyn Registry) {
-    assert_eq!(rows(registry, MORTAL).await, [0; 8]);
+    assert!(rows(registry, MORTAL).await.into_iter().all(|count| count == 0));
     assert_eq!(registry.revoke_subject(&namespace(MORTAL), "0xa", at(5)).await.expect("revoke"), []);
     let rotated = registry.rotate_refresh([201; 32], None, [199; 32], at(5), at(9)).await.expect("rotate");
     assert_eq!(rotated, Rotated::Refused);
@@ -119,6 +133,12 @@ async fn nothing_new_comes(registry: &dyn Registry) {
     refused!(registry.create_data_key(data_key("late", MORTAL, 1)), NotFound);
     refused!(registry.put_secret(secret(MORTAL, "TOKEN", "late", 1)), NotFound);
     refused!(registry.own_content(&home, content("late", 1, 1), None), NotFound);
+    refused!(registry.add_trigger(trigger("late", MORTAL, "hello", TriggerSpec::topic("a"))), NotFound);
+    let late = vec![delivery("late", MORTAL, "hello", 1)];
+    assert_eq!(registry.write_deliveries(late, vec![]).await.expect("write"), ["late"]);
+    refused!(registry.create_job(job("late", MORTAL, "hello", 1), 9), NotFound);
+    refused!(registry.put_device(device(MORTAL, "0xa", "late", PushKind::Fcm, "t"), ROOM), NotFound);
+    refused!(registry.put_in_inbox(message(MORTAL, "0xa", "late", 100), ROOM), NotFound);
 }
 
 fn outcome() -> StoredOutcome {

@@ -34,6 +34,7 @@ pub(super) fn new_version(ns: &str, function: &str, second: i64) -> NewVersion {
         code: Cid::of(function.as_bytes()),
         code_bytes: 9,
         manifest: Manifest::parse(&yaml).expect("a valid manifest"),
+        triggers: Vec::new(),
         created_at: at(second),
         created_by: ns.to_owned(),
     }
@@ -54,14 +55,14 @@ async fn versions(registry: &dyn Registry) {
     assert!(loaded[0].state.enabled);
     assert_eq!(loaded[0].state.updated_at, at(2));
 
-    registry.activate(&namespace("one"), &name("hello"), number(1), at(4)).await.expect("activate");
+    registry.activate(&namespace("one"), &name("hello"), number(1), vec![], at(4)).await.expect("activate");
     registry.set_enabled(&namespace("one"), &name("hello"), false, at(5)).await.expect("disable");
     let state = load_one(registry, "one", "hello").await.expect("still there").state;
     assert_eq!((state.active, state.enabled, state.updated_at), (number(1), false, at(5)));
 
-    let unknown = registry.activate(&namespace("one"), &name("hello"), number(9), at(6)).await;
+    let unknown = registry.activate(&namespace("one"), &name("hello"), number(9), vec![], at(6)).await;
     assert!(matches!(unknown, Err(RegistryError::NotFound)));
-    let unknown = registry.activate(&namespace("one"), &name("nobody"), number(1), at(6)).await;
+    let unknown = registry.activate(&namespace("one"), &name("nobody"), number(1), vec![], at(6)).await;
     assert!(matches!(unknown, Err(RegistryError::NotFound)));
     let unknown = registry.set_enabled(&namespace("three"), &name("hello"), true, at(6)).await;
     assert!(matches!(unknown, Err(RegistryError::NotFound)));

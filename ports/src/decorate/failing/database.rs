@@ -7,14 +7,22 @@ use domain::{Namespace, SqlChanged, SqlRows, SqlStatement};
 
 use super::Failing;
 use crate::{
-    AppliedMigration, Content, Database, Databases, Migration, MigrationError, SchemaObject, ScriptError, SqlBounds,
-    SqlError, SqlStep, SqlStepResult, TransactionError,
+    AppliedMigration, Change, ChangeListener, Changes, Content, Database, Databases, Migration, MigrationError,
+    SchemaObject, ScriptError, SqlBounds, SqlError, SqlStep, SqlStepResult, TableWatch, TransactionError,
 };
 
 #[async_trait]
 impl<P: Databases> Databases for Failing<P> {
     fn of(&self, namespace: &Namespace) -> Arc<dyn Database> {
         Arc::new(Failing { inner: self.inner.of(namespace), faults: self.faults.clone() })
+    }
+
+    fn changes(&self, namespace: &Namespace) -> Arc<dyn Changes> {
+        Arc::new(Failing { inner: self.inner.changes(namespace), faults: self.faults.clone() })
+    }
+
+    fn on_change(&self, listener: ChangeListener) {
+        self.inner.on_change(listener);
     }
 
     fn set_limit(&self, namespace: &Namespace, bytes_max: Option<u64>) {
@@ -52,6 +60,15 @@ impl Database for Failing<Arc<dyn Database>> {
     ) -> Result<Vec<SqlStepResult>, TransactionError> {
         self.sql_fault("transaction").map_err(|error| TransactionError { failed: None, error })?;
         self.inner.transaction(steps, bounds).await
+    }
+
+    async fn transaction_with_sequence(
+        &self,
+        steps: Vec<SqlStep>,
+        bounds: SqlBounds,
+    ) -> Result<(Vec<SqlStepResult>, i64), TransactionError> {
+        self.sql_fault("transaction").map_err(|error| TransactionError { failed: None, error })?;
+        self.inner.transaction_with_sequence(steps, bounds).await
     }
 
     async fn query_batch(
@@ -101,5 +118,23 @@ impl Database for Failing<Arc<dyn Database>> {
     async fn bytes(&self) -> Result<u64, SqlError> {
         self.sql_fault("bytes")?;
         self.inner.bytes().await
+    }
+}
+
+#[async_trait]
+impl Changes for Failing<Arc<dyn Changes>> {
+    async fn watch(&self, watches: Vec<TableWatch>) -> Result<(), SqlError> {
+        self.sql_fault("watch")?;
+        self.inner.watch(watches).await
+    }
+
+    async fn changes(&self, after: i64, limit: usize) -> Result<Vec<Change>, SqlError> {
+        self.sql_fault("changes")?;
+        self.inner.changes(after, limit).await
+    }
+
+    async fn forget_changes(&self, up_to: i64) -> Result<(), SqlError> {
+        self.sql_fault("forget_changes")?;
+        self.inner.forget_changes(up_to).await
     }
 }

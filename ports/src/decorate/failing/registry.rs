@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use domain::{
-    AuditEvent, AuditQuery, Cid, FunctionName, FunctionVersion, Namespace, NamespaceSettings, Timestamp, VersionNumber,
+    AuditEvent, AuditQuery, Cid, FunctionName, FunctionVersion, Namespace, NamespaceSettings, Timestamp, Trigger,
+    VersionNumber,
 };
 
 use super::Failing;
 use crate::{
-    App, Audit, Claim, Claimed, ContentInfo, Contents, Functions, Identities, Namespaces, NewVersion, Owned, Owner,
-    RefreshToken, RegistryError, RevokedFamily, Rotated, SealedDataKey, SealedSecret, SealedSecrets, StoredFunction,
-    StoredKey, StoredNamespace, StoredOutcome, StoredSigningKey,
+    App, Asked, Audit, Begun, Cancelled, Claim, Claimed, ContentInfo, Contents, Deliveries, Delivery, DeliveryEnd,
+    Functions, Identities, InboxMessage, JobEnd, JobRows, JobView, JobsQuery, Lane, Namespaces, NewVersion, Owned,
+    Owner, Push, RefreshToken, RegistryError, RevokedFamily, Rotated, RowLimits, SealedDataKey, SealedSecret,
+    SealedSecrets, StoredDevice, StoredFunction, StoredKey, StoredNamespace, StoredOutcome, StoredSigningKey, Triggers,
 };
 
 /// A trait of the control plane, from the heads of its methods: sixty bodies that differ in the name alone.
@@ -30,7 +32,9 @@ macro_rules! failing {
 failing! { Functions:
     fn load_functions() -> Vec<StoredFunction>;
     fn publish_version(new: NewVersion) -> FunctionVersion;
-    fn activate(namespace: &Namespace, name: &FunctionName, version: VersionNumber, now: Timestamp) -> ();
+    fn activate(
+        namespace: &Namespace, name: &FunctionName, version: VersionNumber, triggers: Vec<Trigger>, now: Timestamp
+    ) -> ();
     fn set_enabled(namespace: &Namespace, name: &FunctionName, enabled: bool, now: Timestamp) -> ();
     fn delete_version(namespace: &Namespace, name: &FunctionName, version: VersionNumber, now: Timestamp) -> ();
     fn delete_function(namespace: &Namespace, name: &FunctionName, now: Timestamp) -> ();
@@ -95,6 +99,56 @@ failing! { Contents:
     fn disown_unpinned(namespace: Option<&Namespace>, before: Timestamp) -> (u64, u64);
     fn owned_bytes(namespace: &Namespace) -> u64;
     fn owned_contents() -> Vec<Cid>;
+}
+
+failing! { Triggers:
+    fn load_triggers() -> Vec<Trigger>;
+    fn add_trigger(trigger: Trigger) -> ();
+    fn delete_trigger(namespace: &Namespace, id: &str) -> ();
+    fn set_trigger_enabled(namespace: &Namespace, id: &str, enabled: bool, next_run_at: Option<Timestamp>) -> ();
+    fn set_next_run(namespace: &Namespace, id: &str, next: Option<Timestamp>) -> ();
+    fn claim_slot(
+        namespace: &Namespace, id: &str, slot: Timestamp, next: Option<Timestamp>, deliveries: Vec<Delivery>
+    ) -> bool;
+}
+
+failing! { Deliveries:
+    fn write_deliveries(new: Vec<Delivery>, ended: Vec<(String, DeliveryEnd)>) -> Vec<String>;
+    fn begin_deliveries(asked: Vec<Asked>, now: Timestamp) -> Begun;
+    fn begin_companions(namespace: &Namespace, trigger: &str, limit: usize) -> Vec<Delivery>;
+    fn release_deliveries() -> u64;
+    fn hasten_deliveries(now: Timestamp, latest: Timestamp) -> u64;
+    fn lanes(namespace: Option<&Namespace>) -> Vec<Lane>;
+    fn owed_by(namespace: &Namespace, trigger: &str) -> u64;
+    fn withdraw_delivery(namespace: &Namespace, id: &str) -> bool;
+    fn dead_deliveries(
+        namespace: &Namespace, function: &FunctionName, after: Option<&str>, limit: usize
+    ) -> Vec<Delivery>;
+    fn redrive(namespace: &Namespace, function: &FunctionName, ids: Option<&[String]>, now: Timestamp) -> u64;
+    fn delete_dead(namespace: &Namespace, function: &FunctionName, ids: Option<&[String]>) -> u64;
+    fn expire_dead(before: Timestamp, count_max: u64, bytes_max: u64) -> u64;
+}
+
+failing! { JobRows:
+    fn create_job(delivery: Delivery, waiting_max: u64) -> ();
+    fn job(namespace: &Namespace, id: &str) -> Option<JobView>;
+    fn jobs(query: &JobsQuery) -> Vec<JobView>;
+    fn start_job(namespace: &Namespace, id: &str, now: Timestamp) -> bool;
+    fn end_job(namespace: &Namespace, id: &str, end: JobEnd) -> bool;
+    fn cancel_job(namespace: &Namespace, id: &str, now: Timestamp) -> Cancelled;
+    fn release_jobs() -> u64;
+    fn expire_jobs(before: Timestamp, count_max: u64, bytes_max: u64) -> u64;
+}
+
+failing! { Push:
+    fn put_device(device: StoredDevice, limits: RowLimits) -> String;
+    fn devices(namespace: &Namespace, owner: &str) -> Vec<StoredDevice>;
+    fn delete_device(namespace: &Namespace, owner: &str, id: &str) -> ();
+    fn forget_device(namespace: &Namespace, id: &str, token: &str) -> bool;
+    fn put_in_inbox(message: InboxMessage, limits: RowLimits) -> ();
+    fn inbox(namespace: &Namespace, owner: &str, after: Option<&str>, now: Timestamp, limit: usize) -> Vec<InboxMessage>;
+    fn delete_from_inbox(namespace: &Namespace, owner: &str, id: &str) -> ();
+    fn expire_inbox(now: Timestamp) -> u64;
 }
 
 failing! { Audit:

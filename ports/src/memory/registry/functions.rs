@@ -1,9 +1,9 @@
 //! Functions and their versions, and the replies kept for `Idempotency-Key`.
 
 use async_trait::async_trait;
-use domain::{FunctionName, FunctionState, FunctionVersion, Namespace, Timestamp, VersionNumber};
+use domain::{FunctionName, FunctionState, FunctionVersion, Namespace, Timestamp, Trigger, VersionNumber};
 
-use super::MemoryRegistry;
+use super::{Kept, MemoryRegistry};
 use crate::{Claim, Claimed, Functions, NewVersion, RegistryError, StoredFunction, StoredOutcome};
 
 #[derive(Debug, Default)]
@@ -27,9 +27,18 @@ impl MemoryRegistry {
         name: &FunctionName,
         change: impl FnOnce(&mut StoredFunction) -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
-        let mut kept = self.kept();
-        let entry = kept.functions.get_mut(&(namespace.clone(), name.clone()));
-        change(entry.and_then(|entry| entry.stored.as_mut()).ok_or(RegistryError::NotFound)?)
+        change(self.kept().function(namespace, name)?)
+    }
+}
+
+impl Kept {
+    fn function(&mut self, namespace: &Namespace, name: &FunctionName) -> Result<&mut StoredFunction, RegistryError> {
+        let entry = self.functions.get_mut(&(namespace.clone(), name.clone()));
+        entry.and_then(|entry| entry.stored.as_mut()).ok_or(RegistryError::NotFound)
+    }
+
+    pub(super) fn has_function(&self, namespace: &Namespace, name: &FunctionName) -> bool {
+        self.functions.get(&(namespace.clone(), name.clone())).is_some_and(|entry| entry.stored.is_some())
     }
 }
 
@@ -70,6 +79,7 @@ impl Functions for MemoryRegistry {
         stored.state.active = number;
         stored.state.updated_at = new.created_at;
         stored.versions.push(version.clone());
+        kept.replace_triggers(&version.namespace, &version.name, new.triggers);
         Ok(version)
     }
 
@@ -78,16 +88,18 @@ impl Functions for MemoryRegistry {
         namespace: &Namespace,
         name: &FunctionName,
         version: VersionNumber,
+        triggers: Vec<Trigger>,
         now: Timestamp,
     ) -> Result<(), RegistryError> {
-        self.change(namespace, name, |stored| {
-            if !stored.versions.iter().any(|known| known.version == version) {
-                return Err(RegistryError::NotFound);
-            }
-            stored.state.active = version;
-            stored.state.updated_at = now;
-            Ok(())
-        })
+        let mut kept = self.kept();
+        let stored = kept.function(namespace, name)?;
+        if !stored.versions.iter().any(|known| known.version == version) {
+            return Err(RegistryError::NotFound);
+        }
+        stored.state.active = version;
+        stored.state.updated_at = now;
+        kept.replace_triggers(namespace, name, triggers);
+        Ok(())
     }
 
     async fn set_enabled(
@@ -136,7 +148,10 @@ impl Functions for MemoryRegistry {
     ) -> Result<(), RegistryError> {
         let mut kept = self.kept();
         let entry = kept.functions.get_mut(&(namespace.clone(), name.clone()));
-        entry.and_then(|entry| entry.stored.take()).map(drop).ok_or(RegistryError::NotFound)
+        entry.and_then(|entry| entry.stored.take()).map(drop).ok_or(RegistryError::NotFound)?;
+        kept.remove_triggers_of(namespace, name);
+        kept.remove_jobs(namespace, Some(name));
+        Ok(())
     }
 
     async fn claim_reply(&self, claim: Claim) -> Result<Claimed, RegistryError> {

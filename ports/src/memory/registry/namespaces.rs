@@ -87,6 +87,10 @@ impl Kept {
         self.secrets.retain(|(of, _), _| of != namespace);
         self.data_keys.retain(|key| key.namespace != *namespace);
         self.contents.retain(|(of, _), _| of != namespace);
+        self.devices.retain(|device| device.namespace != *namespace);
+        self.inbox.retain(|(of, _), _| of != namespace);
+        self.remove_triggers_in(namespace);
+        self.remove_jobs(namespace, None);
     }
 }
 

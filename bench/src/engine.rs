@@ -114,6 +114,9 @@ impl Ours {
             caller: self.caller.clone(),
             trigger: TriggerKind::Http,
             depth: 0,
+            trigger_depth: 0,
+            socket: None,
+            job: None,
             deadline: Instant::now() + Duration::from_secs(30),
         };
         let observed = ports::Observed::default();

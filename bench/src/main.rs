@@ -1,7 +1,7 @@
 //! Orama beside its peers, in the same run on the same machine. The ratios count; the absolute figures are this machine's.
 //!
-//! `cargo run --profile fast -p bench [-- engine|http|data|start|memory]` prints tables and writes `bench/results/`.
-//! Needs the guests (`cargo xtask guests`), the binary `orama` of the same profile, and `wrk` (`cargo xtask setup`).
+//! `cargo run --profile fast -p bench [-- engine|http|data|sockets|start|memory]` prints tables and writes `bench/results/`.
+//! Needs the guests (`cargo xtask guests`), the binary `orama` of the same profile, and `wrk`, `redis-server`, `nats-server` (`cargo xtask setup`).
 
 mod bare;
 mod data;
@@ -9,6 +9,7 @@ mod engine;
 mod http;
 mod report;
 mod server;
+mod sockets;
 mod start;
 
 use anyhow::{Result, bail};
@@ -20,10 +21,13 @@ fn main() -> Result<()> {
     if wanted.first().is_some_and(|first| first == http::PEER) {
         return http::serve_peer();
     }
+    if wanted.first().is_some_and(|first| first == sockets::CLIENT) {
+        return sockets::run_client(&wanted[1..]);
+    }
     if let Some(unknown) =
-        wanted.iter().find(|name| !["engine", "http", "data", "start", "memory"].contains(&name.as_str()))
+        wanted.iter().find(|name| !["engine", "http", "data", "sockets", "start", "memory"].contains(&name.as_str()))
     {
-        bail!("unknown benchmark `{unknown}`; there are engine, http, data, start, memory");
+        bail!("unknown benchmark `{unknown}`; there are engine, http, data, sockets, start, memory");
     }
     // The HTTP client wants a provider, also for plain HTTP.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
@@ -37,6 +41,9 @@ fn main() -> Result<()> {
     }
     if asked("data") {
         Report::write("data", data::run()?)?;
+    }
+    if asked("sockets") {
+        Report::write("sockets", sockets::run()?)?;
     }
     if asked("start") || asked("memory") {
         Report::write("start-and-memory", start::run()?)?;

@@ -39,9 +39,15 @@ pub struct Server {
 impl Server {
     /// Starts on `data` and returns when it answers `/ready`.
     pub fn start(data: &Path) -> Result<Self> {
+        Self::start_with(data, &[])
+    }
+
+    /// The same, with further variables.
+    pub fn start_with(data: &Path, settings: &[(&str, &str)]) -> Result<Self> {
         let mut command = Command::new(orama()?);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
         command.env("XDG_CONFIG_HOME", data.with_extension("config")).env("ORAMA_LOG_LEVEL", "warn");
+        command.envs(settings.iter().copied());
         let (child, url) = start(&mut command, "listening on ")?;
         let key = std::fs::read_to_string(data.join("admin.key")).context("read the admin key")?.trim().to_owned();
         let client = reqwest::blocking::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build()?;

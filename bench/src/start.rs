@@ -85,6 +85,7 @@ impl Server {
         let manifest = domain::Manifest::parse(manifest)?;
         let metadata = serde_json::json!({
             "name": manifest.name, "is_public": manifest.public, "concurrency": manifest.concurrency,
+            "ws_persistent": manifest.websocket.persistent,
         });
         let part = reqwest::blocking::multipart::Part::bytes(module.to_vec()).file_name("function.wasm");
         let form = reqwest::blocking::multipart::Form::new().text("metadata", metadata.to_string()).part("wasm", part);

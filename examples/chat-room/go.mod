@@ -1,0 +1,7 @@
+module chat-room
+
+go 1.24
+
+require orama/sdk v0.0.0
+
+replace orama/sdk => ../../sdk/go

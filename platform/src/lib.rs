@@ -254,6 +254,11 @@ impl Platform {
         }
     }
 
+    /// Has the clean stop begun? Whoever listens to a topic then hears that it is closed.
+    pub fn is_stopping(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
     /// May a load balancer send calls here? The error says why not.
     pub fn ready(&self) -> Result<(), String> {
         if self.draining.load(Ordering::Relaxed) {

@@ -215,7 +215,7 @@ impl Platform {
         let place = (namespace.clone(), parse_topic(topic)?);
         let connection = Connection {
             member: checked_member(member_id)?,
-            user: caller.subject.clone().unwrap_or_else(|| member_id.to_owned()),
+            user: caller.user().unwrap_or(member_id).to_owned(),
             meta: meta.map(parse_meta).transpose()?,
             joined_at: self.clock.now().as_second(),
         };

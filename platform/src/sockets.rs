@@ -202,14 +202,10 @@ impl Platform {
     /// Sends a frame over every live socket of a user of the namespace; to how many. A user is whom the caller of the socket
     /// says that it is: its claim `account_id`, or else the subject of its token.
     pub(crate) fn send_to_user(&self, namespace: &Namespace, user: &str, frame: &SocketFrame) -> usize {
-        let theirs = |client: &Client| user_of(&client.caller.load()).is_some_and(|name| name == user);
+        let theirs = |client: &Client| client.caller.load().user() == Some(user);
         let clients = self.sockets.of_namespace(namespace, theirs);
         clients.iter().filter(|client| client.outbox.send_now(frame.clone()).is_ok()).count()
     }
-}
-
-fn user_of(caller: &Caller) -> Option<&str> {
-    caller.claims.get("account_id").or(caller.subject.as_ref()).map(String::as_str)
 }
 
 fn unknown_socket() -> Error {

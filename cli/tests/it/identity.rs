@@ -262,7 +262,7 @@ fn keys_are_made_listed_and_revoked() {
         &["auth", "keys", "create", "--name", "x", "--scope", "everything"],
         1,
         expect![[r#"
-            error: `scopes` may hold `operator`, `admin`, `deploy`, `invoke`, `data` (VALIDATION_FAILED)
+            error: `scopes` may hold `operator`, `admin`, `deploy`, `invoke`, `data`, `pubsub` (VALIDATION_FAILED)
         "#]],
     );
     for wrong in [&["auth", "keys", "create", "--name", "x"][..], &["auth", "keys", "create", "--scope", "data"]] {

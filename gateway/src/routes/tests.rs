@@ -90,6 +90,11 @@ fn whatever_manages_something_is_written_down() {
         "/v1/network/connect",
         "/v1/network/disconnect",
         "/v1/proxy/anon",
+        "/v1/push/devices",
+        "/v1/push/devices/{device}",
+        "/v1/push/send",
+        "/v1/notify",
+        "/v1/inbox/{message}",
         // Keeps no state: a challenge is only a text.
         "/v1/auth/challenge",
     ];
@@ -105,8 +110,16 @@ fn whatever_manages_something_is_written_down() {
 
 #[test]
 fn what_the_client_library_calls_has_its_form_of_errors() {
-    let of_the_library =
-        ["/v1/auth/", "/v1/rqlite/", "/v1/cache/", "/v1/storage/", "/v1/network/", "/v1/proxy/", "/.well-known/"];
+    let of_the_library = [
+        "/v1/auth/",
+        "/v1/rqlite/",
+        "/v1/cache/",
+        "/v1/storage/",
+        "/v1/network/",
+        "/v1/proxy/",
+        "/v1/push/",
+        "/.well-known/",
+    ];
     for route in ROUTES {
         let flat = of_the_library.iter().any(|prefix| route.path.starts_with(prefix));
         assert_eq!(route.errors == ErrorForm::Flat, flat, "{}", route.path);

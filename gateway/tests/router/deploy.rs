@@ -58,7 +58,7 @@ async fn a_deploy_answers_with_the_function_and_what_it_did_not_understand() {
                   },
                   {
                     "on": [
-                      "INSERT"
+                      "insert"
                     ],
                     "table": "x"
                   },

@@ -187,14 +187,14 @@ mod tests {
         let large = [delivery(BYTES_MAX)];
         backlog.charge(&home, &large).expect("there is room").keep_but([]);
         assert!(!backlog.has_room(&home));
-        let refused = backlog.charge(&home, &[delivery(1)]).err().expect("it is full");
+        let refused = backlog.charge(&home, &[delivery(1)]).expect_err("it is full");
         assert_eq!(refused.code, ErrorCode::RateLimited);
         assert!(refused.message.contains("268435456 bytes"), "{refused}");
         backlog.forget(&large[0]);
 
         let many: Vec<Delivery> = (0..DELIVERIES_MAX).map(|_| delivery(0)).collect();
         backlog.charge(&home, &many).expect("there is room").keep_but([]);
-        let refused = backlog.charge(&home, &[delivery(0)]).err().expect("it is full");
+        let refused = backlog.charge(&home, &[delivery(0)]).expect_err("it is full");
         assert!(refused.message.starts_with("100000 triggered calls"), "{refused}");
     }
 }

@@ -231,7 +231,7 @@ impl Platform {
     async fn give_up(self: &Arc<Self>, delivery: &Delivery, owed: &Owed, why: String) -> DeliveryEnd {
         count(&self.triggers.counts.dead, 1);
         let (namespace, function, at) = (&delivery.namespace, &delivery.function, self.clock.now());
-        tracing::warn!(%namespace, %function, delivery = delivery.id, why, "a triggered call was given up");
+        tracing::debug!(%namespace, %function, delivery = delivery.id, why, "a triggered call was given up");
         if let Err(error) = self.tell_dead_letter(delivery, owed, &why, at).await {
             tracing::warn!(%namespace, %function, delivery = delivery.id, %error, "failed to publish a dead letter");
         }

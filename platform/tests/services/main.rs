@@ -3,9 +3,11 @@
 mod audit;
 mod bus;
 mod ended;
+mod ephemeral;
 mod gate;
 mod jobs;
 mod node;
+mod presence;
 mod push;
 mod rates;
 mod secrets;

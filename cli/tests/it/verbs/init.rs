@@ -58,6 +58,9 @@ fn init_with_the_sdk() {
         hello/orama/fn/host_wasip1.go
         hello/orama/fn/http.go
         hello/orama/fn/malloc_go.go
+        hello/orama/fn/realtime.go
+        hello/orama/fn/realtime_wasip1.go
+        hello/orama/fn/sockets.go
         hello/orama/fn/storage.go
         hello/orama/README.md
         hello/function.yaml

@@ -44,6 +44,12 @@ fn config_show() {
         limits.sign_ins_per_minute  600  default
         auth.registration  closed  default
         cache.bytes_max_per_namespace  67108864  default
+        pubsub.history_messages_max  1000  default
+        pubsub.history_bytes_max  1048576  default
+        pubsub.history_seconds  300  default
+        pubsub.history_bytes_max_per_namespace  33554432  default
+        pubsub.topics_max_per_namespace  20000  default
+        pubsub.subscriptions_max_per_namespace  100000  default
         push.ntfy_base_url  default
         push.ntfy_auth_token  default
         push.expo_access_token  default

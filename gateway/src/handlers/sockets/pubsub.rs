@@ -170,6 +170,7 @@ impl Listener {
                 let behind = self.last.map_or_else(String::new, |last| format!(", resume behind {last}"));
                 Err(Goodbye::new(POLICY, format!("too slow{behind}")))
             }
+            Some(Err(SubscriptionEnd::Closed)) | None if self.gateway.platform.is_stopping() => Err(Goodbye::restart()),
             Some(Err(SubscriptionEnd::Closed)) | None => Err(Goodbye::new(GONE, "the topic is closed")),
         }
     }

@@ -46,7 +46,9 @@ fn kept(pubsub: &dyn PubSub, on: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behaves_as_topics() {
-    conformance::pubsub(|| pubsub::open(Config::default())).await;
+    let clock = Arc::new(ManualClock::new());
+    let open = || pubsub::open_by(Config::default(), clock.clone());
+    conformance::pubsub(open, async |time| clock.advance(time)).await;
 }
 
 /// The bounds of subscribers are not those of the history.
@@ -142,10 +144,11 @@ async fn who_leaves_owes_nothing() {
 /// Places of those who were dropped are not given to others before they are left.
 #[tokio::test]
 async fn a_dropped_subscriber_never_stands_in_the_place_of_another() {
-    let (pubsub, _) = keeping(HISTORY);
+    let (pubsub, clock) = keeping(HISTORY);
     let slow = subscribe(&*pubsub, "t", Since::Now).await.expect("subscribed");
     for _ in 0..=ports::SUBSCRIBER_MESSAGES_MAX {
         publish(&*pubsub, "t", 1).await;
+        clock.advance(ports::SUBSCRIBER_LAG_MAX / 100);
     }
     assert_eq!(pubsub.counts().dropped_slow, 1);
     let mut next = subscribe(&*pubsub, "t", Since::Now).await.expect("subscribed");
@@ -160,17 +163,17 @@ async fn a_dropped_subscriber_never_stands_in_the_place_of_another() {
 #[tokio::test]
 async fn a_namespace_has_a_budget_for_all_its_history() {
     let history = History { messages_max: 1000, bytes_max: 1 << 20, age_max: Duration::from_secs(60) };
-    let budget = 100_000;
+    let budget = 1_000_000;
     let config = LocalConfig { history, history_bytes_max_per_namespace: budget, ..LocalConfig::default() };
     let (pubsub, _) = open(config);
     for _ in 0..5 {
         publish(&*pubsub, "small", 100).await;
     }
-    for number in 0..300 {
+    for number in 0..3000 {
         publish(&*pubsub, ["large", "larger", "larger"][number % 3], 1000).await;
     }
     let bytes = 1000 * (kept(&*pubsub, "large") + kept(&*pubsub, "larger"));
-    assert!((50_000..=budget as usize + 2000).contains(&bytes), "{bytes}");
+    assert!((500_000..=budget as usize + (budget / 8) as usize).contains(&bytes), "{bytes}");
     assert!(kept(&*pubsub, "larger") < 2 * kept(&*pubsub, "large"), "who has most gives most");
     assert_eq!(kept(&*pubsub, "small"), 5, "who has little keeps it");
     let elsewhere = Namespace::parse("elsewhere").expect("a valid namespace");
@@ -220,6 +223,59 @@ async fn subscriptions_are_counted() {
     assert!(subscribe(&*pubsub, "a", Since::Now).await.is_ok());
 }
 
+/// Many topics with a message for somebody who never reads hold no more than this either.
+#[tokio::test]
+async fn what_waits_has_a_budget_for_all_topics_of_a_namespace() {
+    let config = LocalConfig {
+        history: History { messages_max: 0, ..HISTORY },
+        history_bytes_max_per_namespace: 0,
+        waiting_bytes_max_per_namespace: 1 << 20,
+        ..LocalConfig::default()
+    };
+    let (pubsub, _) = open(config);
+    let (mut stuck, mut reads) = (Vec::new(), Vec::new());
+    for on in 0..100 {
+        stuck.push(subscribe(&*pubsub, &on.to_string(), Since::Now).await.expect("subscribed"));
+        reads.push(subscribe(&*pubsub, &on.to_string(), Since::Now).await.expect("subscribed"));
+    }
+    for _ in 0..10 {
+        for (on, reader) in reads.iter_mut().enumerate() {
+            publish(&*pubsub, &on.to_string(), 10_000).await;
+            assert!(reader.next().await.expect("there is one").is_ok(), "who reads loses nothing");
+        }
+    }
+    let waiting: usize = pubsub.topics(&home()).iter().map(|view| view.history).sum();
+    assert!(waiting * 10_000 <= (1 << 20) + 200_000, "{waiting}");
+    let ended =
+        stuck.iter_mut().filter_map(|stuck| stuck.next().now_or_never()).filter(|item| matches!(item, Some(Err(_))));
+    assert_eq!(ended.count() as u64, pubsub.counts().dropped_slow);
+    assert!(pubsub.counts().dropped_slow > 0);
+}
+
+#[tokio::test]
+async fn what_waits_for_those_who_catch_up_has_a_budget() {
+    let history = History { messages_max: 1000, bytes_max: 1 << 20, age_max: Duration::from_secs(60) };
+    let config = LocalConfig { history, waiting_bytes_max_per_namespace: 1 << 20, ..LocalConfig::default() };
+    let (pubsub, _) = open(config);
+    let begins = subscribe(&*pubsub, "t", Since::Now).await.expect("subscribed").begins();
+    for _ in 0..50 {
+        publish(&*pubsub, "t", 10_000).await;
+    }
+    let resume = async || subscribe(&*pubsub, "t", Since::After(begins)).await;
+    let mut first = resume().await.expect("subscribed");
+    let second = resume().await.expect("subscribed");
+    let refused = resume().await.expect_err("a third half is too much");
+    assert_eq!(refused.to_string(), "too much of the history waits for subscribers of the namespace");
+    assert_eq!(pubsub.counts().subscriptions, 2);
+    drop(second);
+    let third = resume().await.expect("there is room again");
+    drop(third);
+    for _ in 0..50 {
+        assert!(first.next().await.expect("there is one").is_ok());
+    }
+    let _both = (resume().await.expect("subscribed"), resume().await.expect("what was read does not wait"));
+}
+
 const TOPICS: usize = 50;
 const SUBSCRIBERS: usize = 500;
 const PUBLISHERS: usize = 20;
@@ -261,7 +317,7 @@ async fn publish_part(pubsub: Arc<dyn PubSub>, publisher: usize) {
 /// 500 subscribers on 50 topics, 20 publishers, 100,000 messages; on each topic one more who never reads.
 #[tokio::test]
 async fn under_stress_whoever_keeps_up_misses_nothing_and_the_stuck_cost_nothing() {
-    let pubsub = pubsub::open(Config::default());
+    let (pubsub, clock) = open(LocalConfig::default());
     let expected = MESSAGES / TOPICS;
     let (mut readers, mut stuck) = (JoinSet::new(), Vec::new());
     for number in 0..SUBSCRIBERS {
@@ -285,6 +341,12 @@ async fn under_stress_whoever_keeps_up_misses_nothing_and_the_stuck_cost_nothing
     let counts = pubsub.counts();
     assert_eq!(counts.published, MESSAGES as u64);
     assert_eq!(counts.delivered, (SUBSCRIBERS * expected) as u64);
+    // Those who have not read anything for a while are given up with the next message.
+    clock.advance(ports::SUBSCRIBER_LAG_MAX);
+    for on in 0..TOPICS {
+        publish(&*pubsub, &on.to_string(), 1).await;
+    }
+    let counts = pubsub.counts();
     assert_eq!(counts.dropped_slow, TOPICS as u64, "the stuck ones, and nobody else");
     for mut subscription in stuck {
         let end = subscription.next().await.expect("it is told why");

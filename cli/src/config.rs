@@ -82,6 +82,7 @@ pub struct PubSubConfig {
     pub history_bytes_max: u64,
     pub history_age_max: Duration,
     pub history_bytes_max_per_namespace: u64,
+    pub waiting_bytes_max_per_namespace: u64,
     pub topics_max_per_namespace: usize,
     pub subscriptions_max_per_namespace: usize,
 }
@@ -153,6 +154,7 @@ impl From<&Settings> for ServeConfig {
                 history_bytes_max: settings.number("pubsub.history_bytes_max"),
                 history_age_max: Duration::from_secs(settings.number("pubsub.history_seconds")),
                 history_bytes_max_per_namespace: settings.number("pubsub.history_bytes_max_per_namespace"),
+                waiting_bytes_max_per_namespace: settings.number("pubsub.waiting_bytes_max_per_namespace"),
                 topics_max_per_namespace: settings.count("pubsub.topics_max_per_namespace"),
                 subscriptions_max_per_namespace: settings.count("pubsub.subscriptions_max_per_namespace"),
             },

@@ -59,7 +59,7 @@ use registry::{Functions, PlacesOf};
 use schedule::Watched;
 use secrets::Vault;
 use services::ServiceFactory;
-use sockets::{LiveSockets, SocketPlaces};
+use sockets::{LiveSockets, Shares};
 use storage::Shelves;
 use triggers::Triggers;
 use writer::RecordWriter;
@@ -122,7 +122,8 @@ pub struct Platform {
     ephemeral: Arc<EphemeralStates>,
     presence: Presence,
     sockets: LiveSockets,
-    socket_places: Arc<SocketPlaces>,
+    /// Places for sockets with an instance.
+    socket_places: Arc<Shares>,
     egress: Arc<dyn Egress>,
     pushes: Pushes,
     engine: Arc<dyn Engine>,
@@ -167,7 +168,7 @@ impl Platform {
         let writer = RecordWriter::start(records.clone(), clock.clone(), metrics.clone());
         let platform = Arc::new_cyclic(|weak| Self {
             permits: Permits::new(&config.limits),
-            socket_places: SocketPlaces::new(&config.limits),
+            socket_places: Shares::new(config.limits.node_sockets, config.limits.namespace_sockets),
             functions: ArcSwap::from_pointee(Functions::of(
                 stored,
                 places_of(&config, &identity),
@@ -249,7 +250,7 @@ impl Platform {
             slots_left_out: self.watched.left_out(),
             jobs: self.jobs.counts(),
             sockets: self.sockets.count() as u64,
-            socket_instances: self.socket_places.count() as u64,
+            socket_instances: self.socket_places.all_taken() as u64,
             ..self.metrics.snapshot(functions.count(), &self.permits, self.pubsub.counts())
         }
     }

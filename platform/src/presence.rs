@@ -90,6 +90,8 @@ pub struct PresenceGuard {
 struct Event<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The same once more, where nobody else can write it: what a user publishes has no such field.
+    _orama: &'static str,
     member_id: &'a str,
     timestamp: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,6 +110,7 @@ impl Connection {
         let about_user = kind == FIRST_JOIN || kind == LAST_LEAVE;
         let event = Event {
             kind,
+            _orama: kind,
             member_id: &self.member,
             timestamp,
             meta: self.meta.as_deref().filter(|_| !about_user),

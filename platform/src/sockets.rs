@@ -8,31 +8,45 @@
 mod client;
 mod house;
 mod outbox;
-mod places;
 mod session;
+mod shares;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::{Caller, Error, FunctionName, Namespace, Scope, Timestamp, Topic, VersionNumber};
+use domain::{Caller, Error, ErrorCode, FunctionName, Namespace, Scope, Timestamp, Topic, VersionNumber};
 
 use crate::Platform;
 use client::Client;
-use outbox::Unsent;
+use outbox::{Parcel, Unsent};
 
 pub use client::{Attached, NewSocket};
 pub use outbox::{Delivery, Farewell, SocketFrame};
-pub(crate) use places::SocketPlaces;
 pub use session::{AdmittedSocket, Conversation, SocketEnd, SocketRules};
+pub(crate) use shares::Shares;
 
 /// Topics that one socket may be bridged to.
 const BRIDGES_MAX: usize = 1000;
 
+/// What may wait for the clients of all sockets, in bytes: each socket has its own bound, but there may be thousands.
+const WAITING_BYTES_MAX: usize = 512 << 20;
+/// The same in one namespace.
+const NAMESPACE_WAITING_BYTES_MAX: usize = 128 << 20;
+
 /// All live sockets of functions, by namespace and id.
-#[derive(Default)]
-pub(crate) struct LiveSockets(Mutex<HashMap<Namespace, Tenant>>);
+pub(crate) struct LiveSockets {
+    tenants: Mutex<HashMap<Namespace, Tenant>>,
+    /// The bytes that wait for clients.
+    waiting: Arc<Shares>,
+}
+
+impl Default for LiveSockets {
+    fn default() -> Self {
+        Self { tenants: Mutex::default(), waiting: Shares::new(WAITING_BYTES_MAX, NAMESPACE_WAITING_BYTES_MAX) }
+    }
+}
 
 #[derive(Default)]
 struct Tenant {
@@ -81,7 +95,17 @@ impl SocketView {
 impl LiveSockets {
     fn tenants(&self) -> MutexGuard<'_, HashMap<Namespace, Tenant>> {
         // Every change is whole before anything can panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A frame with its place among all that wait.
+    fn parcel(&self, namespace: &Namespace, frame: SocketFrame) -> Result<Parcel, Error> {
+        let crowded = |_| {
+            let message = "too much waits for the clients of WebSockets; send less, or less often";
+            Error::new(ErrorCode::RateLimited, message)
+        };
+        let share = self.waiting.take(namespace, frame.data.len()).map_err(crowded)?;
+        Ok(Parcel { frame, _share: Some(Arc::new(share)) })
     }
 
     fn insert(&self, client: &Arc<Client>) {
@@ -204,7 +228,8 @@ impl Platform {
     pub(crate) fn send_to_user(&self, namespace: &Namespace, user: &str, frame: &SocketFrame) -> usize {
         let theirs = |client: &Client| client.caller.load().user() == Some(user);
         let clients = self.sockets.of_namespace(namespace, theirs);
-        clients.iter().filter(|client| client.outbox.send_now(frame.clone()).is_ok()).count()
+        let Ok(parcel) = self.sockets.parcel(namespace, frame.clone()) else { return 0 };
+        clients.iter().filter(|client| client.outbox.send_now(parcel.clone()).is_ok()).count()
     }
 }
 
@@ -217,7 +242,7 @@ fn unsent(why: Unsent) -> Error {
     match why {
         Unsent::Gone => unknown_socket(),
         Unsent::TooSlow => Error::new(
-            domain::ErrorCode::RateLimited,
+            ErrorCode::RateLimited,
             "the WebSocket takes frames too slowly and is closed; its client may come back",
         ),
     }

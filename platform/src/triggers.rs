@@ -15,10 +15,10 @@ mod manage;
 mod queue;
 mod windows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use domain::{Error, FunctionRef, Namespace, TRIGGER_DEPTH_MAX, Timestamp, Trigger, TriggerKind};
@@ -67,6 +67,10 @@ pub const TRIGGER_LIMITS: TriggerLimits = TriggerLimits {
 
 /// The longest time after which a call that failed, or found no room, is made again: that of a manifest's `retry.delay`.
 const AGAIN_MAX: Duration = Duration::from_secs(300);
+/// Deliveries of a publish that are written at once, and those of one event more.
+const PORTION: usize = 1000;
+/// How often the log hears that something of a namespace stands too deep.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 /// The triggers of a node, and what it owes because of them.
 pub(crate) struct Triggers {
     /// Replaced by whoever holds the management lock.
@@ -80,6 +84,8 @@ pub(crate) struct Triggers {
     changed: Arc<Notify>,
     clock: Arc<dyn Clock>,
     counts: Counts,
+    /// When it was said last of a namespace that something stands too deep.
+    said: Mutex<HashMap<Namespace, Instant>>,
 }
 
 /// The agenda, and a bell for whenever it changes.
@@ -183,6 +189,7 @@ impl Triggers {
             changed: Arc::default(),
             clock,
             counts: Counts::default(),
+            said: Mutex::default(),
         }))
     }
 
@@ -202,10 +209,16 @@ impl Triggers {
         if owed.is_empty() {
             return Ok(());
         }
-        let charge = self.backlog.charge(namespace, &owed).inspect_err(|_| count(&self.counts.refused, 1))?;
-        let owes = owed.len() as u64;
-        self.queue.write(owed, lease.clone(), charge).await?;
-        count(&self.counts.owed, owes);
+        let portions = portions(owed);
+        // All or none: what is taken is given back when something is refused.
+        let charges =
+            portions.iter().map(|portion| self.backlog.charge(namespace, portion)).collect::<Result<Vec<_>, _>>();
+        let charges = charges.inspect_err(|_| count(&self.counts.refused, 1))?;
+        for (portion, charge) in portions.into_iter().zip(charges) {
+            let owes = portion.len() as u64;
+            self.queue.write(portion, lease.clone(), charge).await?;
+            count(&self.counts.owed, owes);
+        }
         Ok(())
     }
 
@@ -253,9 +266,17 @@ impl Triggers {
         }
     }
 
-    /// Something that would trigger stands too deep: most likely in a circle.
+    /// Something that would trigger stands too deep: most likely in a circle. Said now and then, since circles are quick.
     fn cut(&self, namespace: &Namespace, source: &str, triggers: usize) {
         count(&self.counts.cut, triggers as u64);
+        let now = self.clock.instant();
+        let mut said = self.said.lock().expect("no holder panics");
+        said.retain(|_, at| now.saturating_duration_since(*at) < SAY_AGAIN);
+        if said.contains_key(namespace) {
+            return;
+        }
+        said.insert(namespace.clone(), now);
+        drop(said);
         tracing::warn!(
             %namespace, source, triggers,
             "nothing is triggered: {TRIGGER_DEPTH_MAX} triggered calls stand above it already; do they go in a circle?"
@@ -365,6 +386,21 @@ impl Triggers {
     pub(crate) async fn close(&self) {
         self.queue.close().await;
     }
+}
+
+/// Deliveries in pieces, each for a transaction that holds nobody up; those of one event stay together.
+fn portions(owed: Vec<Delivery>) -> Vec<Vec<Delivery>> {
+    let mut portions: Vec<Vec<Delivery>> = Vec::new();
+    for delivery in owed {
+        let fits = |portion: &&mut Vec<Delivery>| {
+            portion.len() < PORTION || portion.last().is_some_and(|last| last.event == delivery.event)
+        };
+        match portions.last_mut().filter(fits) {
+            Some(portion) => portion.push(delivery),
+            None => portions.push(vec![delivery]),
+        }
+    }
+    portions
 }
 
 fn count(counter: &AtomicU64, by: u64) {

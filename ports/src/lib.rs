@@ -37,8 +37,8 @@ pub use engine::{
 };
 pub use keys::{KEY_BYTES, Keys, KeysError, MasterKey, NodeKey};
 pub use pubsub::{
-    MESSAGE_BYTES_MAX, Message, NewMessage, Origin, PubSub, PubSubCounts, PubSubError, SUBSCRIBER_BYTES_MAX,
-    SUBSCRIBER_MESSAGES_MAX, Since, Subscription, SubscriptionEnd, TopicView,
+    MESSAGE_BYTES_MAX, Message, NewMessage, Origin, PubSub, PubSubCounts, PubSubError, SUBSCRIBER_BURST_MAX,
+    SUBSCRIBER_BYTES_MAX, SUBSCRIBER_LAG_MAX, SUBSCRIBER_MESSAGES_MAX, Since, Subscription, SubscriptionEnd, TopicView,
 };
 pub use push::{
     DeviceOutcome, InvalidPushField, PushField, PushProvider, PushProviderMap, PushProviders, PushSettings,

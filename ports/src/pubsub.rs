@@ -7,6 +7,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,9 +18,13 @@ use crate::BoxError;
 
 /// The largest message, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
-/// The most messages that wait for one subscriber.
+/// The most messages that may wait for one subscriber for longer than [`SUBSCRIBER_LAG_MAX`].
 pub const SUBSCRIBER_MESSAGES_MAX: usize = 128;
-/// The most bytes of messages that wait for one subscriber.
+/// How long more than that may wait: whoever publishes is always faster than all who listen, for as long as a burst lasts.
+pub const SUBSCRIBER_LAG_MAX: Duration = Duration::from_secs(1);
+/// The most messages that wait for one subscriber, even for a moment.
+pub const SUBSCRIBER_BURST_MAX: usize = 16_384;
+/// The most bytes of messages that wait for one subscriber, even for a moment.
 pub const SUBSCRIBER_BYTES_MAX: usize = 4 << 20;
 
 /// Who made a message.
@@ -157,8 +162,10 @@ pub struct PubSubCounts {
 
 #[async_trait]
 pub trait PubSub: Send + Sync {
-    /// Sends a message to everybody who listens now, and keeps it in the history. Never waits for a subscriber: one for whom
-    /// more than [`SUBSCRIBER_MESSAGES_MAX`] messages, or [`SUBSCRIBER_BYTES_MAX`] bytes, would wait is dropped.
+    /// Sends a message to everybody who listens now, and keeps it in the history. Never waits for a subscriber: one for whom more
+    /// than [`SUBSCRIBER_MESSAGES_MAX`] messages wait, the oldest of them for [`SUBSCRIBER_LAG_MAX`], is dropped; so is one for whom
+    /// more than [`SUBSCRIBER_BURST_MAX`] messages or [`SUBSCRIBER_BYTES_MAX`] bytes would wait. What was kept when it came counts
+    /// towards none of these.
     async fn publish(&self, namespace: &Namespace, topic: &Topic, message: NewMessage)
     -> Result<Position, PubSubError>;
 

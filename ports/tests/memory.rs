@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ports::{
-    Audit, Contents, Functions, Identities, Namespaces, RegistryError, SealedSecrets, Storage, conformance,
+    Audit, Contents, Functions, Identities, Namespaces, PubSub, RegistryError, SealedSecrets, Storage, conformance,
     decorate::Failing, memory,
 };
 
@@ -30,7 +30,9 @@ async fn cache() {
 
 #[tokio::test]
 async fn pubsub() {
-    conformance::pubsub(|| Arc::new(memory::MemoryPubSub::default())).await;
+    let clock = Arc::new(memory::ManualClock::new());
+    let open = || -> Arc<dyn PubSub> { Arc::new(memory::MemoryPubSub::new(clock.clone(), usize::MAX)) };
+    conformance::pubsub(open, async |time| clock.advance(time)).await;
 }
 
 #[tokio::test]
@@ -41,7 +43,9 @@ async fn a_healthy_failing_port_is_the_port_itself() {
     let clock = Arc::new(memory::ManualClock::new());
     let caches = Failing::new(memory::MemoryCaches::new(clock.clone())).0;
     conformance::cache(&caches, async |time| clock.advance(time)).await;
-    conformance::pubsub(|| Arc::new(Failing::new(memory::MemoryPubSub::default()).0)).await;
+    let topics = || memory::MemoryPubSub::new(clock.clone(), usize::MAX);
+    let open = || -> Arc<dyn PubSub> { Arc::new(Failing::new(topics()).0) };
+    conformance::pubsub(open, async |time| clock.advance(time)).await;
 }
 
 #[tokio::test]

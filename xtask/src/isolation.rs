@@ -23,7 +23,7 @@ pub fn run_isolated(places: &Places, verb: &str, arguments: &[String]) -> Result
             command(places, program, &places.root)
         }
     };
-    run(inner.arg(verb).args(arguments))
+    run(inner.arg(verb).args(arguments).env("CARGO_MANIFEST_DIR", places.root.join("xtask")))
 }
 
 /// `unshare` as this user may use it.

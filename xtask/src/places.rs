@@ -17,7 +17,9 @@ pub struct Places {
 
 impl Places {
     pub fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("find the root of the tree")?.to_owned();
+        // Asked of cargo, which starts this: a build that another copy of the tree made is as good.
+        let own = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = Path::new(&own).parent().context("find the root of the tree")?.to_owned();
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder));
         let home = env::var_os("HOME").context("`HOME` is not set")?;
         Ok(Self { root, target, tools: Path::new(&home).join(".cache/orama-tools") })

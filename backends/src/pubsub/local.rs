@@ -41,6 +41,9 @@ pub struct LocalConfig {
     /// The history of all topics of a namespace together, each message with a little for its administration. Above it the
     /// topics that have most give way.
     pub history_bytes_max_per_namespace: u64,
+    /// What waits for subscribers of a namespace beyond that, and once more what of the history waits for those who catch up. Above it
+    /// those are given up who have most to read, or are refused.
+    pub waiting_bytes_max_per_namespace: u64,
     /// Above it topics that nobody listens to are forgotten, those that were used least recently first.
     pub topics_max_per_namespace: usize,
     pub subscriptions_max_per_namespace: usize,
@@ -51,6 +54,7 @@ impl Default for LocalConfig {
         Self {
             history: History { messages_max: 1000, bytes_max: 1 << 20, age_max: Duration::from_secs(300) },
             history_bytes_max_per_namespace: 32 << 20,
+            waiting_bytes_max_per_namespace: 64 << 20,
             topics_max_per_namespace: 20_000,
             subscriptions_max_per_namespace: 100_000,
         }

@@ -37,10 +37,10 @@ pub fn run(args: &Args, shared: &Shared) -> Outcome {
 }
 
 fn told(document: &Value) -> String {
-    let number = |key: &str| document[key].as_u64().unwrap_or_default();
+    let number = |value: &Value| value.as_u64().unwrap_or_default();
     match document["via"].as_str() {
-        Some("socket") => format!("reached over {} live sockets", number("sockets")),
-        Some("push") => format!("pushed to {} devices", number("devices")),
+        Some("socket") => format!("reached over {} live sockets", number(&document["sockets"])),
+        Some("push") => format!("pushed to {} devices", number(&document["push"]["devices_succeeded"])),
         _ => {
             let until = document["expires_at"].as_str().unwrap_or_default();
             format!("waits in the inbox until {}", units::second(until))

@@ -120,6 +120,12 @@ pub const SETTINGS: &[Setting] = &[
         "33554432",
         "bytes of messages kept, per namespace",
     ),
+    setting(
+        "pubsub.waiting_bytes_max_per_namespace",
+        Kind::Number(1 << 20, 1 << 40),
+        "67108864",
+        "bytes of messages that wait for slow subscribers, per namespace",
+    ),
     setting("pubsub.topics_max_per_namespace", Kind::Number(1, 10_000_000), "20000", "topics in one namespace"),
     setting(
         "pubsub.subscriptions_max_per_namespace",

@@ -65,6 +65,7 @@ fn without_a_file_everything_has_a_default() {
                 history_bytes_max: 1048576,
                 history_age_max: 300s,
                 history_bytes_max_per_namespace: 33554432,
+                waiting_bytes_max_per_namespace: 67108864,
                 topics_max_per_namespace: 20000,
                 subscriptions_max_per_namespace: 100000,
             },

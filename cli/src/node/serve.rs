@@ -169,6 +169,7 @@ fn pubsub_config(config: &ServeConfig) -> backends::pubsub::Config {
         history_bytes_max,
         history_age_max,
         history_bytes_max_per_namespace,
+        waiting_bytes_max_per_namespace,
         topics_max_per_namespace,
         subscriptions_max_per_namespace,
     } = config.pubsub;
@@ -177,6 +178,7 @@ fn pubsub_config(config: &ServeConfig) -> backends::pubsub::Config {
     backends::pubsub::Config::Local(backends::pubsub::LocalConfig {
         history,
         history_bytes_max_per_namespace,
+        waiting_bytes_max_per_namespace,
         topics_max_per_namespace,
         subscriptions_max_per_namespace,
     })

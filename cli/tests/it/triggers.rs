@@ -143,9 +143,8 @@ fn triggers_are_managed_by_verbs() {
         &["function", "triggers", "add", "nobody", "--topic", "a"],
         1,
         expect![[r#"
-        error: function `nobody` not found (NOT_FOUND)
-        hint: run `orama function list` to see what there is
-    "#]],
+            error: function `nobody` not found (NOT_FOUND)
+        "#]],
     );
     let neither = triggers(&["add", "notes"]);
     assert_eq!(neither.code, Some(2), "{}", neither.stderr);
@@ -176,9 +175,10 @@ fn calls_that_were_given_up_are_driven_again_by_verbs() {
         &["function", "triggers", "dlq", "delete", "fails"],
         1,
         expect![[r#"
-        error: nothing was deleted
-        hint: answer `y`, or use `--force`
-    "#]],
+            Are you sure you want to delete every given-up call of `fails`? [y/N]
+            error: nothing was deleted
+            hint: answer `y`, or use `--force`
+        "#]],
     );
     assert!(dlq(&["delete", "fails", "--force"]).ok().starts_with("deleted: "));
 }

@@ -10,7 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use domain::{Error, ErrorCode, Namespace, Position, TOPIC_BYTES_MAX, Topic};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use ports::{MESSAGE_BYTES_MAX, PUBLISH_BATCH_MAX, SUBSCRIBER_BYTES_MAX, SUBSCRIBER_MESSAGES_MAX, Since, TopicView};
+use ports::{
+    MESSAGE_BYTES_MAX, PUBLISH_BATCH_MAX, SUBSCRIBER_BURST_MAX, SUBSCRIBER_BYTES_MAX, SUBSCRIBER_LAG_MAX,
+    SUBSCRIBER_MESSAGES_MAX, Since, TopicView,
+};
 use serde_json::{Value, json};
 
 use crate::document::Document;
@@ -215,6 +218,8 @@ pub(super) fn limits() -> Value {
         "batch_messages": PUBLISH_BATCH_MAX,
         "batch_body_bytes": BATCH_BODY_BYTES_MAX,
         "subscriber_messages": SUBSCRIBER_MESSAGES_MAX,
+        "subscriber_lag_seconds": SUBSCRIBER_LAG_MAX.as_secs_f64(),
+        "subscriber_burst_messages": SUBSCRIBER_BURST_MAX,
         "subscriber_bytes": SUBSCRIBER_BYTES_MAX,
         "topics_per_stream": TOPICS_PER_STREAM_MAX,
     })

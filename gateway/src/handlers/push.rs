@@ -9,7 +9,7 @@ use std::time::Duration;
 use domain::{ErrorCode, InvalidPushMessage, PushKind, PushMessage};
 use http::StatusCode;
 use platform::{DeviceView, INBOX_DEFAULT, INBOX_MAX, NewDevice};
-use ports::{Notified, PushResult};
+use ports::PushResult;
 use serde_json::{Value, json};
 
 use super::SMALL_BODY_BYTES_MAX;
@@ -116,12 +116,7 @@ pub(crate) async fn notify(gateway: Arc<Gateway>, mut exchange: Exchange) -> Ans
     let (user, message) = addressed(&document, &body)?;
     let lifetime = lifetime(document.whole("expires_in_seconds")?)?;
     let notified = gateway.platform.notify(&exchange.caller, &namespace, &user, &message, lifetime).await?;
-    let mut answer = json!(notified);
-    answer["status"] = "ok".into();
-    if let Notified::Push { push } = &notified {
-        answer["devices"] = push.devices_succeeded.into();
-    }
-    Ok(reply::ok(&answer))
+    Ok(reply::ok(&notified))
 }
 
 const NOTIFY_FIELDS: [&str; 12] = [

@@ -90,6 +90,8 @@ fn whatever_manages_something_is_written_down() {
         "/v1/network/connect",
         "/v1/network/disconnect",
         "/v1/proxy/anon",
+        "/v1/pubsub/publish",
+        "/v1/pubsub/publish-batch",
         "/v1/push/devices",
         "/v1/push/devices/{device}",
         "/v1/push/send",
@@ -117,6 +119,7 @@ fn what_the_client_library_calls_has_its_form_of_errors() {
         "/v1/storage/",
         "/v1/network/",
         "/v1/proxy/",
+        "/v1/pubsub/",
         "/v1/push/",
         "/.well-known/",
     ];

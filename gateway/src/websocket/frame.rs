@@ -53,6 +53,16 @@ impl Frame {
         self.0.len()
     }
 
+    /// The bytes without the head.
+    pub(crate) fn payload_len(&self) -> usize {
+        let head = match self.0.get(1) {
+            Some(126) => 4,
+            Some(127) => 10,
+            _ => 2,
+        };
+        self.0.len().saturating_sub(head)
+    }
+
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
@@ -108,6 +118,9 @@ mod tests {
         assert_eq!(Frame::text("hi").bytes(), b"\x81\x02hi");
         assert_eq!(Frame::binary(&[]).bytes(), b"\x82\x00");
         assert_eq!(&Frame::binary(&[7; 126]).bytes()[..5], b"\x82\x7e\x00\x7e\x07");
+        for payload in [0, 125, 126, 65_535, 65_536] {
+            assert_eq!(Frame::binary(&vec![7; payload]).payload_len(), payload);
+        }
         assert_eq!(&Frame::binary(&vec![7; 65536]).bytes()[..11], b"\x82\x7f\0\0\0\0\0\x01\0\0\x07");
         assert_eq!(Frame::json(&[1]).bytes(), b"\x81\x03[1]");
     }

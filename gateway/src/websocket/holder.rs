@@ -83,15 +83,16 @@ impl Holder {
         self.gateway.platform.count_call_from_elsewhere(&self.caller, &self.namespace).map(drop)
     }
 
-    /// Does what the client says, and answers it.
-    pub(crate) fn obey(&mut self, control: &Control) -> Frame {
+    /// Does what the client says, and answers it. It counts like every other message: a token costs us more than most.
+    pub(crate) fn obey(&mut self, control: &Control) -> Result<Frame, Goodbye> {
+        self.count().map_err(|error| Goodbye::new(frame::POLICY, error.message))?;
         let kind = control.kind.as_str().filter(|kind| kind.len() <= KIND_BYTES_MAX).unwrap_or_default();
         let done = match kind {
             REFRESH => self.refresh(control.jwt.as_ref()),
             _ => Err("unknown __orama control type".to_owned()),
         };
         let (subject, error) = (done.as_deref().ok(), done.as_ref().err().map(String::as_str));
-        Frame::json(&Ack { kind, ok: done.is_ok(), subject, error })
+        Ok(Frame::json(&Ack { kind, ok: done.is_ok(), subject, error }))
     }
 
     /// Takes a new token of the same subject for the same namespace in the place of the credential.

@@ -65,7 +65,18 @@ impl Default for SocketConfig {
 pub(crate) struct Received {
     pub(crate) data: Bytes,
     pub(crate) text: bool,
-    _room: Option<OwnedSemaphorePermit>,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl Received {
+    /// Counts also a small message among all that are in memory, for who lets it wait. False when there is no room.
+    pub(crate) fn hold(&mut self, room: &Arc<Semaphore>) -> bool {
+        if self.room.is_none() {
+            let kib = u32::try_from(self.data.len().div_ceil(1024)).unwrap_or(u32::MAX);
+            self.room = room.clone().try_acquire_many_owned(kib).ok();
+        }
+        self.room.is_some()
+    }
 }
 
 /// What happens on a socket.
@@ -214,7 +225,7 @@ impl Socket {
     fn received(&mut self, data: Bytes, text: bool) -> Received {
         self.counted.received();
         let data = if data.len() <= READ_BUFFER_BYTES { Bytes::copy_from_slice(&data) } else { data };
-        Received { data, text, _room: self.wire.take_room() }
+        Received { data, text, room: self.wire.take_room() }
     }
 
     fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, Ended>> {
@@ -280,7 +291,7 @@ impl Socket {
             Ended::Refused(goodbye) => self.say(goodbye),
         }
         let limit = self.config.close;
-        let _ = timeout(limit, self.hang_up()).await;
+        let _ = timeout(limit, self.hang_up(how)).await;
     }
 
     /// Says goodbye and waits for the client's, as long as it may take.
@@ -288,8 +299,12 @@ impl Socket {
         self.say(goodbye);
         let limit = self.config.close;
         let parting = async {
-            while poll_fn(|context| self.poll_parting(context)).await.is_ok() {}
-            self.hang_up().await;
+            let ended = loop {
+                if let Err(ended) = poll_fn(|context| self.poll_parting(context)).await {
+                    break ended;
+                }
+            };
+            self.hang_up(&ended).await;
         };
         let _ = timeout(limit, parting).await;
     }
@@ -310,9 +325,10 @@ impl Socket {
         let _ = library(&mut self.library, self.message_bytes_max).close(&mut self.wire, Some(frame));
     }
 
-    async fn hang_up(&mut self) {
+    /// The server closes first (RFC 6455, section 7.1.1). Who has said goodbye sends nothing more; from others it is thrown away.
+    async fn hang_up(&mut self, how: &Ended) {
         let sent = poll_fn(|context| self.wire.poll_write(context)).await;
-        if sent.is_ok() && self.wire.shut().await.is_ok() {
+        if sent.is_ok() && self.wire.shut().await.is_ok() && *how != Ended::ByClient {
             self.wire.discard(DISCARDED_BYTES_MAX).await;
         }
     }

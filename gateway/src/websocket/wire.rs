@@ -23,8 +23,9 @@ const READ_AT_ONCE: usize = 64 << 10;
 const SLICES_MAX: usize = 16;
 /// Messages larger than this need room among all that arrive.
 const SMALL_BYTES: u64 = 16 << 10;
-/// The most frames of one message.
-const FRAMES_MAX: u32 = 16 << 10;
+/// The most frames of one message; where messages may be large, as many as have this size.
+const FRAMES_MAX: u64 = 16 << 10;
+const FRAME_BYTES_MIN: u64 = 64;
 /// The most pings and pongs of a client within a window.
 const CONTROLS_MAX: u32 = 300;
 const CONTROLS_WINDOW: Duration = Duration::from_secs(10);
@@ -213,7 +214,7 @@ impl Wire {
     fn head_ended(&mut self, head: Head, now: Instant) {
         let violation = if head.control {
             self.control_came(now).then_some(Violation::TooManyControls)
-        } else if head.frames > FRAMES_MAX {
+        } else if u64::from(head.frames) > FRAMES_MAX.max(self.message_bytes_max / FRAME_BYTES_MIN) {
             Some(Violation::TooManyFrames)
         } else if head.bytes > SMALL_BYTES && head.bytes <= self.message_bytes_max {
             // One that is too large by itself needs none: the library refuses it.

@@ -64,7 +64,9 @@ async fn health_is_the_same_by_every_name() {
               "batch_body_bytes": 16777216,
               "batch_messages": 100,
               "message_bytes": 1048576,
+              "subscriber_burst_messages": 16384,
               "subscriber_bytes": 4194304,
+              "subscriber_lag_seconds": 1.0,
               "subscriber_messages": 128,
               "topic_bytes": 256,
               "topics_per_stream": 32

@@ -294,6 +294,7 @@ async fn who_does_not_read_is_told_where_to_go_on() {
     for _ in 0..=ports::SUBSCRIBER_MESSAGES_MAX {
         publish(&house, "t", "x").await;
         reads.next().await;
+        house.clock.advance(Duration::from_millis(10));
     }
     assert_eq!(stuck.next().await, "event: end\ndata: {\"reason\":\"too_slow\"}\n\n");
     assert!(stuck.is_over());

@@ -10,7 +10,8 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::server::Server;
-use crate::support::{HEAD, LOG, RAW, request, with_key};
+use crate::support::wallet::{TestWallet, with_host};
+use crate::support::{HEAD, LOG, RAW, abroad, request, with_key};
 
 #[tokio::test]
 async fn every_message_is_a_call_with_a_reply() {
@@ -158,7 +159,7 @@ async fn open_sockets_are_listed_for_who_manages_the_namespace_and_can_be_closed
     server.deploy("echo", Script::Echo, &[]).await;
     server.deploy_persistent("talk", Script::Echo, &[]).await;
     let mut echo = server.function("echo").await;
-    echo.ask("hello").await;
+    let said = echo.ask("hello").await.len();
     let mut talk = server.function("talk").await;
     talk.ask("bridge room").await;
     let house = &server.house;
@@ -172,6 +173,7 @@ async fn open_sockets_are_listed_for_who_manages_the_namespace_and_can_be_closed
         (&json!("echo"), &json!(false), &json!("default"))
     );
     assert_eq!((&first["frames_in"], &first["bytes_in"]), (&json!(1), &json!(5)));
+    assert_eq!((&first["frames_out"], &first["bytes_out"]), (&json!(1), &json!(said)));
     assert_eq!((&second["function"], &second["version"], &second["bridges"]), (&json!("talk"), &json!(1), &json!(1)));
     assert_eq!((&second["frames_out"], &second["remote_address"]), (&json!(1), &json!("127.0.0.1")));
     let one = format!("{path}/{}", first["client_id"].as_str().expect("an id"));
@@ -206,4 +208,41 @@ async fn messages_count_as_requests() {
         }
     }
     assert_eq!((&refused["code"], &refused["retryable"]), (&json!("RATE_LIMITED"), &json!(true)));
+    // What concerns the socket itself counts as well, and has no reply to be refused with.
+    client.text(r#"{"__orama":"auth.refresh","jwt":"junk"}"#).await;
+    assert_eq!(client.goodbye().await.0, 1008);
+}
+
+/// The claims of another namespace's token are that namespace's words.
+#[tokio::test]
+async fn what_is_for_a_user_reaches_no_stranger_who_claims_to_be_it() {
+    let server = Server::start().await;
+    let house = &server.house;
+    server.deploy("public", Script::Echo, &[("is_public", "true")]).await;
+    let wallet = TestWallet::new(5);
+    let claim = with_key(
+        request(
+            Method::PUT,
+            &format!("/v1/auth/claims/{}/account_id", wallet.address()),
+            json!({ "value": "ada" }).to_string(),
+        ),
+        &house.stranger,
+    );
+    assert_eq!(house.send(claim).await.status, 200);
+    let proof = wallet.proof(house, &abroad(), "").await.to_string();
+    let foreign = house.send(with_host(request(Method::POST, "/v1/auth/verify", proof))).await.text("access_token");
+    let own = wallet.sign_in(house).await.text("access_token");
+    let path = "/v1/functions/public/ws?namespace=default&token=";
+    let mut stranger = Client::open(server.address, &format!("{path}{foreign}"), "").await;
+    let mut user = Client::open(server.address, &format!("{path}{own}"), "").await;
+    // Also after it has said something about itself.
+    stranger.ask(r#"{"__orama":"auth.refresh","jwt":"junk"}"#).await;
+    let notify = async |user: &str| house.post("/v1/notify", json!({ "user_id": user, "body": "hello" })).await.json();
+    assert_eq!(notify("ada").await["via"], "inbox");
+    let told = notify(&wallet.address()).await;
+    assert_eq!((&told["via"], &told["sockets"]), (&json!("socket"), &json!(1)));
+    assert_eq!(user.next_json().await["_orama"], "notify");
+    assert_eq!(stranger.ask_json("hello").await["output"], "hello");
+    let listed = house.admin(Method::GET, "/v1/serverless/ws/connections", "").await.json();
+    assert_eq!((listed["connections"][0].get("wallet"), listed["count"].as_u64()), (None, Some(2)));
 }

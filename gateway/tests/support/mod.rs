@@ -121,7 +121,7 @@ impl House {
             content: content.clone(),
             databases: databases.clone(),
             caches: caches.clone(),
-            pubsub: Arc::new(MemoryPubSub::with_history(HISTORY)),
+            pubsub: Arc::new(MemoryPubSub::new(clock.clone(), HISTORY)),
             egress: Arc::new(MemoryEgress::default()),
             push: Arc::new(push.clone()),
             keys: Arc::new(MemoryKeys::default()),

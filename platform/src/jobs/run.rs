@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::Timestamp;
+use domain::{ErrorCode, Timestamp};
 use ports::{Delivery, DeliveryEnd, JobEnd};
 
 use super::{ERROR_BYTES_MAX, JOB_RESULT_BYTES_MAX, TIDY_BYTES};
@@ -58,7 +58,9 @@ impl Platform {
         };
         let retry = owed.live.map(|live| live.version.manifest.retry);
         let shown = || format!("{}: {}", error.code, error.message);
-        match verdict(delivery, &error, retry, now) {
+        // Somebody looks at a job, and hears why: it does not wait for its function to be switched on.
+        let waits = error.code != ErrorCode::FunctionUnavailable;
+        match verdict(delivery, &error, retry, now).filter(|_| waits) {
             Some(again @ DeliveryEnd::Retry(_)) => (JobEnd::Again { error: Some(cut(shown())) }, again),
             Some(later) => (JobEnd::Again { error: None }, later),
             None => (self.failed(shown(), progress), DeliveryEnd::Done),

@@ -62,6 +62,7 @@ struct Bridges {
 impl Client {
     pub(super) fn new(id: Arc<str>, new: NewSocket, connected_at: Timestamp) -> Self {
         let NewSocket { namespace, function, version, caller, address } = new;
+        let caller = as_seen_in(&namespace, caller);
         Self {
             id,
             namespace,
@@ -120,6 +121,11 @@ impl Client {
     }
 }
 
+/// Whoever comes from another namespace is nobody in this one: its claims are another tenant's words, and no messages are for it.
+fn as_seen_in(namespace: &Namespace, caller: Arc<Caller>) -> Arc<Caller> {
+    if caller.is_foreign_to(namespace) { Arc::new(Caller::anonymous()) } else { caller }
+}
+
 /// The end of a socket that the gateway holds. Dropping it is the disconnect: what the socket owned is cleared at once, and its
 /// bridges end.
 pub struct Attached {
@@ -140,13 +146,19 @@ impl Attached {
 
     /// Whom the socket belongs to from now on.
     pub fn renew(&self, caller: Arc<Caller>) {
-        self.client.caller.store(caller);
+        self.client.caller.store(as_seen_in(&self.client.namespace, caller));
     }
 
     /// Counts a frame of the client.
     pub fn received(&self, bytes: usize) {
         self.client.counts.frames_in.fetch_add(1, Ordering::Relaxed);
         self.client.counts.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts a frame for the client that did not come from [`Attached::next`].
+    pub fn sent(&self, bytes: usize) {
+        self.client.counts.frames_out.fetch_add(1, Ordering::Relaxed);
+        self.client.counts.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// What goes to the client next; safe to give up. Whoever does not ask for a while lets the queues fill, which ends the
@@ -167,15 +179,14 @@ impl Attached {
             }
         };
         if let Delivery::Frame(frame) = &delivery {
-            client.counts.frames_out.fetch_add(1, Ordering::Relaxed);
-            client.counts.bytes_out.fetch_add(frame.data.len() as u64, Ordering::Relaxed);
+            self.sent(frame.data.len());
         }
         delivery
     }
 
     /// A frame that waits already, for who ends the socket and wants to say first what was said before.
     pub fn next_waiting(&mut self) -> Option<SocketFrame> {
-        self.client.outbox.take_frame()
+        self.client.outbox.take_frame().inspect(|frame| self.sent(frame.data.len()))
     }
 
     fn take_new_bridges(&mut self) {

@@ -13,14 +13,15 @@ impl Sockets for House {
     async fn send(&self, call: &CallContext, client: &str, data: Bytes) -> Result<(), Error> {
         let platform = self.platform()?;
         let client = platform.sockets.find(self.namespace(), meant(call, client)?)?;
-        client.outbox.send(SocketFrame::of(data)).await.map_err(unsent)
+        let parcel = platform.sockets.parcel(self.namespace(), SocketFrame::of(data))?;
+        client.outbox.send(parcel).await.map_err(unsent)
     }
 
     async fn broadcast(&self, _call: &CallContext, topic: &str, data: Bytes) -> Result<usize, Error> {
         let platform = self.platform()?;
-        let frame = SocketFrame::of(data);
         let clients = platform.sockets.bridged_to(self.namespace(), &parse(topic)?);
-        Ok(clients.iter().filter(|client| client.outbox.send_now(frame.clone()).is_ok()).count())
+        let parcel = platform.sockets.parcel(self.namespace(), SocketFrame::of(data))?;
+        Ok(clients.iter().filter(|client| client.outbox.send_now(parcel.clone()).is_ok()).count())
     }
 
     async fn bridge(&self, call: &CallContext, client: &str, topic: &str) -> Result<(), Error> {

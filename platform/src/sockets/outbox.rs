@@ -1,11 +1,13 @@
 //! What waits to be sent to one socket: bounded in frames and in bytes, in the order in which it came.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+
+use super::shares::Share;
 
 /// The most frames that wait for one socket.
 const FRAMES_MAX: usize = 1024;
@@ -27,6 +29,13 @@ impl SocketFrame {
         let text = std::str::from_utf8(&data).is_ok();
         Self { data, text }
     }
+}
+
+/// A frame on its way, with its share of all bytes that wait, which copies of it have in common.
+#[derive(Clone)]
+pub(super) struct Parcel {
+    pub(super) frame: SocketFrame,
+    pub(super) _share: Option<Arc<Share>>,
 }
 
 /// Why the platform ends a socket.
@@ -60,7 +69,7 @@ pub enum Delivery {
     Farewell(Farewell),
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Outbox {
     queue: Mutex<Queue>,
     /// Told when there is something to take.
@@ -71,9 +80,9 @@ pub(super) struct Outbox {
     woken: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Queue {
-    frames: VecDeque<SocketFrame>,
+    parcels: VecDeque<Parcel>,
     bytes: usize,
     farewell: Option<Farewell>,
     /// The socket is gone.
@@ -82,7 +91,7 @@ struct Queue {
 
 impl Queue {
     fn has_room_for(&self, frame: &SocketFrame) -> bool {
-        self.frames.is_empty() || (self.frames.len() < FRAMES_MAX && self.bytes + frame.data.len() <= BYTES_MAX)
+        self.parcels.is_empty() || (self.parcels.len() < FRAMES_MAX && self.bytes + frame.data.len() <= BYTES_MAX)
     }
 
     fn ends(&self) -> bool {
@@ -97,14 +106,14 @@ impl Outbox {
     }
 
     /// Waits a little for room; a socket that has none after that is too slow, and is ended.
-    pub(super) async fn send(&self, mut frame: SocketFrame) -> Result<(), Unsent> {
+    pub(super) async fn send(&self, mut parcel: Parcel) -> Result<(), Unsent> {
         let within = tokio::time::timeout(PATIENCE, async {
             loop {
                 let emptied = self.emptied.notified();
-                match self.offer(frame) {
+                match self.offer(parcel) {
                     Offered::Taken => return Ok(()),
                     Offered::Gone => return Err(Unsent::Gone),
-                    Offered::Full(back) => frame = back,
+                    Offered::Full(back) => parcel = back,
                 }
                 emptied.await;
             }
@@ -119,8 +128,8 @@ impl Outbox {
     }
 
     /// For who cannot wait: a socket without room is ended.
-    pub(super) fn send_now(&self, frame: SocketFrame) -> Result<(), Unsent> {
-        match self.offer(frame) {
+    pub(super) fn send_now(&self, parcel: Parcel) -> Result<(), Unsent> {
+        match self.offer(parcel) {
             Offered::Taken => Ok(()),
             Offered::Gone => Err(Unsent::Gone),
             Offered::Full(_) => {
@@ -130,14 +139,14 @@ impl Outbox {
         }
     }
 
-    fn offer(&self, frame: SocketFrame) -> Offered {
+    fn offer(&self, parcel: Parcel) -> Offered {
         let mut queue = self.queue();
         match () {
             () if queue.ends() => Offered::Gone,
-            () if !queue.has_room_for(&frame) => Offered::Full(frame),
+            () if !queue.has_room_for(&parcel.frame) => Offered::Full(parcel),
             () => {
-                queue.bytes += frame.data.len();
-                queue.frames.push_back(frame);
+                queue.bytes += parcel.frame.data.len();
+                queue.parcels.push_back(parcel);
                 drop(queue);
                 self.filled.notify_one();
                 Offered::Taken
@@ -153,7 +162,7 @@ impl Outbox {
         }
         queue.farewell = Some(why);
         if why == Farewell::TooSlow {
-            queue.frames.clear();
+            queue.parcels.clear();
             queue.bytes = 0;
         }
         drop(queue);
@@ -174,7 +183,7 @@ impl Outbox {
     pub(super) fn close(&self) {
         let mut queue = self.queue();
         queue.closed = true;
-        queue.frames = VecDeque::new();
+        queue.parcels = VecDeque::new();
         drop(queue);
         self.emptied.notify_waiters();
     }
@@ -198,11 +207,11 @@ impl Outbox {
     /// A frame, if one waits.
     pub(super) fn take_frame(&self) -> Option<SocketFrame> {
         let mut queue = self.queue();
-        let frame = queue.frames.pop_front()?;
+        let Parcel { frame, .. } = queue.parcels.pop_front()?;
         queue.bytes -= frame.data.len();
-        if queue.frames.is_empty() {
+        if queue.parcels.is_empty() {
             // Thousands of sockets rest, and most have had a burst.
-            queue.frames.shrink_to(4);
+            queue.parcels.shrink_to(4);
         }
         drop(queue);
         self.emptied.notify_waiters();
@@ -213,27 +222,29 @@ impl Outbox {
 enum Offered {
     Taken,
     Gone,
-    Full(SocketFrame),
+    Full(Parcel),
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn frame(bytes: usize) -> SocketFrame {
         SocketFrame::of(vec![b'x'; bytes].into())
     }
 
+    fn parcel(bytes: usize) -> Parcel {
+        Parcel { frame: frame(bytes), _share: None }
+    }
+
     #[tokio::test]
     async fn frames_come_out_in_order_and_a_farewell_behind_them() {
         let outbox = Outbox::default();
-        outbox.send(frame(1)).await.expect("there is room");
-        outbox.send(frame(2)).await.expect("there is room");
+        outbox.send(parcel(1)).await.expect("there is room");
+        outbox.send(parcel(2)).await.expect("there is room");
         outbox.end(Farewell::FunctionGone);
         outbox.end(Farewell::ClosedByOwner);
-        assert_eq!(outbox.send(frame(3)).await, Err(Unsent::Gone));
+        assert_eq!(outbox.send(parcel(3)).await, Err(Unsent::Gone));
         assert_eq!(outbox.next().await, Delivery::Frame(frame(1)));
         assert_eq!(outbox.next().await, Delivery::Frame(frame(2)));
         assert_eq!(outbox.next().await, Delivery::Farewell(Farewell::FunctionGone));
@@ -243,19 +254,19 @@ mod tests {
     async fn who_takes_nothing_is_ended_and_the_sender_does_not_wait_long() {
         let outbox = Outbox::default();
         for _ in 0..FRAMES_MAX {
-            outbox.send_now(frame(1)).expect("there is room");
+            outbox.send_now(parcel(1)).expect("there is room");
         }
-        assert_eq!(outbox.send(frame(1)).await, Err(Unsent::TooSlow));
+        assert_eq!(outbox.send(parcel(1)).await, Err(Unsent::TooSlow));
         assert_eq!(outbox.next().await, Delivery::Farewell(Farewell::TooSlow));
     }
 
     #[tokio::test]
     async fn a_sender_goes_on_when_something_was_taken() {
         let outbox = Arc::new(Outbox::default());
-        outbox.send_now(frame(BYTES_MAX)).expect("there is room");
+        outbox.send_now(parcel(BYTES_MAX)).expect("there is room");
         let sending = tokio::spawn({
             let outbox = outbox.clone();
-            async move { outbox.send(frame(1)).await }
+            async move { outbox.send(parcel(1)).await }
         });
         tokio::task::yield_now().await;
         assert_eq!(outbox.next().await, Delivery::Frame(frame(BYTES_MAX)));
@@ -265,14 +276,14 @@ mod tests {
     #[tokio::test]
     async fn a_frame_larger_than_all_room_still_passes_alone() {
         let outbox = Outbox::default();
-        outbox.send_now(frame(BYTES_MAX + 1)).expect("nothing else waits");
-        assert_eq!(outbox.send_now(frame(1)), Err(Unsent::TooSlow));
+        outbox.send_now(parcel(BYTES_MAX + 1)).expect("nothing else waits");
+        assert_eq!(outbox.send_now(parcel(1)), Err(Unsent::TooSlow));
     }
 
     #[tokio::test]
     async fn nothing_waits_for_a_socket_that_is_gone() {
         let outbox = Outbox::default();
         outbox.close();
-        assert_eq!(outbox.send(frame(1)).await, Err(Unsent::Gone));
+        assert_eq!(outbox.send(parcel(1)).await, Err(Unsent::Gone));
     }
 }

@@ -1,7 +1,7 @@
 //! Sockets of functions with `ws_persistent: true`: one instance each, asked one thing at a time.
 //!
 //! The beginning, every frame and the end are calls like others: with the function's time limit, a record, and their place in
-//! what a stop waits for. What they do not take is a place among calls: sockets have a pool of their own (`places.rs`).
+//! what a stop waits for. What they do not take is a place among calls: sockets have a pool of their own (`shares.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use ports::{CallContext, Ended, Failed, Flow, Observed, Reply, Session, SocketCa
 use serde::Serialize;
 use tokio::sync::OwnedRwLockReadGuard;
 
-use super::places::SocketPlace;
+use super::shares::{Exceeded, Share};
 use crate::Platform;
 use crate::api::{Cause, Invoke};
 use crate::invoke::Pending;
@@ -59,7 +59,7 @@ pub struct AdmittedSocket {
     platform: Arc<Platform>,
     function: FunctionRef,
     live: Arc<Live>,
-    place: Option<SocketPlace>,
+    place: Option<Share>,
 }
 
 /// What `ws_open` is told.
@@ -81,7 +81,7 @@ pub struct Conversation {
     client: Arc<str>,
     /// `None` once it has failed.
     session: Option<Box<dyn Session>>,
-    _place: Option<SocketPlace>,
+    _place: Option<Share>,
     /// A stop waits for the last word of every socket.
     _under_way: OwnedRwLockReadGuard<()>,
 }
@@ -104,9 +104,19 @@ impl Platform {
             frame_bytes_max: manifest.frame_bytes_max as usize,
             inflight_max: manifest.inflight_max as usize,
         };
-        let place = rules.persistent.then(|| self.socket_places.take(namespace)).transpose()?;
+        let place = rules.persistent.then(|| self.socket_places.take(namespace, 1).map_err(full)).transpose()?;
         Ok(AdmittedSocket { rules, platform: self.clone(), function: function.clone(), live, place })
     }
+}
+
+/// A client that waited for its socket would only come again.
+fn full(exceeded: Exceeded) -> Error {
+    let (whose, most) = match exceeded {
+        Exceeded::Node(most) => ("the node", most),
+        Exceeded::Namespace(most) => ("the namespace", most),
+    };
+    let message = format!("{whose} has {most} WebSockets with an instance of their own, and may have no more");
+    Error::new(ErrorCode::ServiceUnavailable, message).retry_after(Duration::from_secs(5))
 }
 
 impl AdmittedSocket {

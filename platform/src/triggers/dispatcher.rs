@@ -175,22 +175,7 @@ impl Platform {
             }
             return;
         }
-        let (poisonous, call): (Vec<_>, Vec<_>) = call.into_iter().partition(|delivery| delivery.begun > BEGUN_MAX);
-        let mut ends = Vec::new();
-        for delivery in poisonous {
-            let why = format!("the server stopped {BEGUN_MAX} times while this call ran");
-            let found = self.find(&delivery.namespace, &delivery.function.name).ok();
-            let live = found.map(|function| function.active().clone());
-            let owed = Owed {
-                request_id: RequestId::new(delivery.id.clone()),
-                live,
-                result: Err(Error::of(ErrorCode::Internal)),
-            };
-            ends.push((self.give_up(&delivery, &owed, why).await, delivery));
-        }
-        if !call.is_empty() {
-            ends.extend(self.ends_of(call, lease).await);
-        }
+        let ends = self.ends_of(call, lease).await;
         let ends = ends.into_iter().map(|(end, delivery)| self.write_end(delivery, end));
         futures_util::future::join_all(ends).await;
     }
@@ -202,12 +187,26 @@ impl Platform {
             let now = self.clock.now();
             return call.into_iter().map(|delivery| (DeliveryEnd::Later(now), delivery)).collect();
         };
-        let owed = self.invoke_owed(&invoke_of(&call)).await;
-        let mut ends = Vec::with_capacity(call.len());
-        for delivery in call {
-            ends.push((self.end_of(&delivery, &owed).await, delivery));
+        let (poisonous, call): (Vec<_>, Vec<_>) = call.into_iter().partition(|delivery| delivery.begun > BEGUN_MAX);
+        let mut ends = Vec::with_capacity(poisonous.len() + call.len());
+        for delivery in poisonous {
+            ends.push((self.give_up_poison(&delivery).await, delivery));
+        }
+        if !call.is_empty() {
+            let owed = self.invoke_owed(&invoke_of(&call)).await;
+            for delivery in call {
+                ends.push((self.end_of(&delivery, &owed).await, delivery));
+            }
         }
         ends
+    }
+
+    /// Whatever it does, the node does not survive it.
+    async fn give_up_poison(self: &Arc<Self>, delivery: &Delivery) -> DeliveryEnd {
+        let why = format!("the server stopped {BEGUN_MAX} times while this call ran");
+        let request_id = RequestId::new(delivery.id.clone());
+        let owed = Owed { request_id, live: None, result: Err(Error::of(ErrorCode::Internal)) };
+        self.give_up(delivery, &owed, why).await
     }
 
     async fn end_of(self: &Arc<Self>, delivery: &Delivery, owed: &Owed) -> DeliveryEnd {
@@ -233,13 +232,15 @@ impl Platform {
         let (namespace, function, at) = (&delivery.namespace, &delivery.function, self.clock.now());
         tracing::debug!(%namespace, %function, delivery = delivery.id, why, "a triggered call was given up");
         if let Err(error) = self.tell_dead_letter(delivery, owed, &why, at).await {
-            tracing::warn!(%namespace, %function, delivery = delivery.id, %error, "failed to publish a dead letter");
+            tracing::debug!(%namespace, %function, delivery = delivery.id, %error, "a dead letter was refused");
         }
         DeliveryEnd::Dead(Death { at, why })
     }
 
     async fn tell_dead_letter(&self, delivery: &Delivery, owed: &Owed, why: &str, at: Timestamp) -> Result<(), Error> {
-        let Some(live) = &owed.live else { return Ok(()) };
+        let active =
+            || self.find(&delivery.namespace, &delivery.function.name).ok().map(|function| function.active().clone());
+        let Some(live) = owed.live.clone().or_else(active) else { return Ok(()) };
         let Some(topic) = live.version.manifest.dlq_topic.as_deref().and_then(|topic| Topic::parse(topic).ok()) else {
             return Ok(());
         };
@@ -301,13 +302,14 @@ impl Platform {
 
 /// What becomes of a call that failed; `None` when it is given up.
 pub(crate) fn verdict(delivery: &Delivery, error: &Error, retry: Option<Retry>, now: Timestamp) -> Option<DeliveryEnd> {
-    use ErrorCode::{FunctionExecutionFailed, Internal, RateLimited, ServiceUnavailable, Timeout};
+    use ErrorCode::{FunctionExecutionFailed, FunctionUnavailable, Internal, RateLimited, ServiceUnavailable, Timeout};
     match error.code {
         FunctionExecutionFailed | Timeout | Internal => {
             let retry = retry.filter(|retry| delivery.failed < retry.count)?;
             Some(DeliveryEnd::Retry(now + retry.delay))
         }
-        RateLimited | ServiceUnavailable if delivery.put_off < PUT_OFF_MAX => {
+        // One that is switched off is switched on again, most likely.
+        RateLimited | ServiceUnavailable | FunctionUnavailable if delivery.put_off < PUT_OFF_MAX => {
             Some(DeliveryEnd::Later(now + put_off_for(delivery)))
         }
         _ => None,

@@ -184,6 +184,7 @@ impl Platform {
         match self.owe(namespace, &lease, owed).await {
             Ok(()) => {}
             Err(error) if error.code == ErrorCode::NotFound => return Ok(Page::Last),
+            Err(error) if error.code == ErrorCode::RateLimited => return Ok(Page::Later),
             Err(error) => {
                 tracing::warn!(%namespace, %error, "changes wait: the calls that they trigger cannot be kept now");
                 return Ok(Page::Later);

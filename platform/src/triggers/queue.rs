@@ -17,6 +17,8 @@ use crate::lease::Lease;
 
 /// Requests that may wait, and how many become one transaction.
 const REQUESTS_MAX: usize = 1024;
+/// Deliveries after which a transaction takes no further request: the control plane waits for it.
+const DELIVERIES_MAX: usize = 4096;
 /// Bytes of events that may wait or be written.
 const BYTES_MAX: usize = 64 << 20;
 
@@ -117,6 +119,9 @@ impl Writer {
             let mut batch = Batch::default();
             let (mut counts, mut close) = (Vec::new(), false);
             for request in requests.drain(..) {
+                if batch.deliveries() >= DELIVERIES_MAX {
+                    self.write(std::mem::take(&mut batch)).await;
+                }
                 match request {
                     Request::New { deliveries, lease, charge, _room, answer } => {
                         batch.new.push(New { deliveries, lease, charge, _room, answer });
@@ -192,6 +197,12 @@ impl Writer {
 struct Batch {
     new: Vec<New>,
     ended: Vec<(Delivery, DeliveryEnd, Answer)>,
+}
+
+impl Batch {
+    fn deliveries(&self) -> usize {
+        self.ended.len() + self.new.iter().map(|new| new.deliveries.len()).sum::<usize>()
+    }
 }
 
 struct New {

@@ -48,19 +48,19 @@ async fn a_user_comes_once_and_goes_once_however_many_connections_it_has() {
     let phone = join(&node, &ada, "phone").await;
     let desk = join(&node, &ada, "desk").await;
     expect![[r#"
-        {"type":"presence.first_join","member_id":"phone","timestamp":1767225600,"user":"0xada"}
-        {"type":"presence.join","member_id":"phone","timestamp":1767225600}
-        {"type":"presence.join","member_id":"desk","timestamp":1767225600}"#]]
+        {"type":"presence.first_join","_orama":"presence.first_join","member_id":"phone","timestamp":1767225600,"user":"0xada"}
+        {"type":"presence.join","_orama":"presence.join","member_id":"phone","timestamp":1767225600}
+        {"type":"presence.join","_orama":"presence.join","member_id":"desk","timestamp":1767225600}"#]]
     .assert_eq(&told(&mut events).await.join("\n"));
     let here = node.platform.presence_of(&client(), &home(), "t").expect("listed");
     assert_eq!(here.iter().map(|member| member.member_id.as_str()).collect::<Vec<_>>(), ["desk", "phone"]);
     drop((phone, desk));
     expect![[r#"
-        {"type":"presence.leave","member_id":"phone","timestamp":1767225600}
-        {"type":"presence.leave","member_id":"desk","timestamp":1767225600}"#]]
+        {"type":"presence.leave","_orama":"presence.leave","member_id":"phone","timestamp":1767225600}
+        {"type":"presence.leave","_orama":"presence.leave","member_id":"desk","timestamp":1767225600}"#]]
     .assert_eq(&told(&mut events).await.join("\n"));
     tokio::time::advance(Duration::from_secs(5)).await;
-    expect![[r#"{"type":"presence.last_leave","member_id":"desk","timestamp":1767225600,"user":"0xada"}"#]]
+    expect![[r#"{"type":"presence.last_leave","_orama":"presence.last_leave","member_id":"desk","timestamp":1767225600,"user":"0xada"}"#]]
         .assert_eq(&told(&mut events).await.join("\n"));
     assert_eq!(node.platform.presence_of(&client(), &home(), "t").expect("listed").len(), 0);
 }

@@ -72,15 +72,36 @@ async fn dead_letters_are_driven_again_or_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_that_is_switched_off_gets_nothing() {
+async fn what_is_owed_to_a_function_that_is_switched_off_waits_for_it() {
     let node = node().await;
-    node.deploy("name: sleeps\nretry: {count: 5}\ntriggers: [{topic: calls}]", Act::Succeed).await;
+    node.deploy("name: sleeps\ntriggers: [{topic: calls}]", Act::Succeed).await;
     node.platform.set_enabled(&admin(), &home(), &name("sleeps"), false).await.expect("switched off");
     node.publish("calls", "{}").await.expect("published");
-    until("it is given up", || node.counts().dead == 1).await;
+    until("it is put off", || node.counts().put_off >= 1).await;
     node.calls(0).await;
+    node.platform.set_enabled(&admin(), &home(), &name("sleeps"), true).await.expect("switched on");
+    node.advance(Duration::from_secs(60)).await;
+    node.calls(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_that_stays_switched_off_is_given_up_after_a_day_and_its_dead_letter_is_sent() {
+    let node = node().await;
+    node.deploy("name: hears\ntriggers: [{topic: dead}]", Act::Succeed).await;
+    node.deploy("name: sleeps\ndlq_topic: dead\ntriggers: [{topic: calls}]", Act::Succeed).await;
+    node.platform.set_enabled(&admin(), &home(), &name("sleeps"), false).await.expect("switched off");
+    node.publish("calls", "{}").await.expect("published");
+    let mut minutes = 0;
+    while node.counts().dead == 0 {
+        assert!(minutes < 30 * 60, "it is given up");
+        minutes += 1;
+        node.advance(Duration::from_secs(60)).await;
+    }
+    assert!(minutes > 12 * 60, "for about a day it waits: {minutes} minutes");
     let why = node.dead("sleeps").await[0].dead.clone().expect("it is dead").why;
     assert_eq!(why, "FUNCTION_UNAVAILABLE: function `sleeps` is disabled");
+    let letter = &node.calls(1).await[0].input;
+    assert!(letter.contains("\"function_name\":\"sleeps\""), "{letter}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,8 +8,8 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::task::JoinSet;
 
 use crate::{
-    MESSAGE_BYTES_MAX, NewMessage, Origin, PubSub, PubSubError, SUBSCRIBER_BYTES_MAX, SUBSCRIBER_MESSAGES_MAX, Since,
-    Subscription, SubscriptionEnd, TopicView,
+    MESSAGE_BYTES_MAX, NewMessage, Origin, PubSub, PubSubError, SUBSCRIBER_BURST_MAX, SUBSCRIBER_BYTES_MAX,
+    SUBSCRIBER_LAG_MAX, SUBSCRIBER_MESSAGES_MAX, Since, Subscription, SubscriptionEnd, TopicView,
 };
 
 const PUBLISHERS: usize = 8;
@@ -17,16 +17,18 @@ const MESSAGES_EACH: usize = 100;
 /// Long enough for a machine that is busy; nothing waits for it when all is well.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Panics when what `open` makes, which must keep at least 1,000 messages of a topic, does not behave as topics.
-pub async fn pubsub(open: impl Fn() -> Arc<dyn PubSub>) {
+/// Panics when what `open` makes, which must keep at least 1,000 messages of a topic, does not behave as topics; `pass` lets time
+/// pass for all of them.
+pub async fn pubsub(open: impl Fn() -> Arc<dyn PubSub>, pass: impl AsyncFn(Duration)) {
     messages_keep_their_order(&*open()).await;
     topics_and_namespaces_are_apart(&*open()).await;
     what_waits_is_woken(open()).await;
     history_and_live_meet(&*open()).await;
     what_is_not_kept_cannot_be_resumed(&open).await;
-    a_stuck_subscriber_costs_the_others_nothing(&*open()).await;
+    a_stuck_subscriber_costs_the_others_nothing(&*open(), &pass).await;
+    a_burst_waits_for_who_reads(&*open()).await;
     large_messages_are_bounded_by_their_bytes(&*open()).await;
-    who_catches_up_has_the_same_bounds(&*open()).await;
+    who_catches_up_has_the_same_bounds(&*open(), &pass).await;
     whoever_is_dropped_has_unsubscribed(&*open()).await;
     a_namespace_ends_alone(&*open()).await;
     a_node_that_stops_ends_every_subscription(&*open()).await;
@@ -167,14 +169,15 @@ async fn what_is_not_kept_cannot_be_resumed(open: impl Fn() -> Arc<dyn PubSub>) 
     assert_eq!(pubsub.counts().subscriptions, 0, "who cannot resume is no subscriber");
 }
 
-async fn a_stuck_subscriber_costs_the_others_nothing(pubsub: &dyn PubSub) {
+async fn a_stuck_subscriber_costs_the_others_nothing(pubsub: &dyn PubSub, pass: &impl AsyncFn(Duration)) {
     let (mut stuck, mut reads) = (subscribe(pubsub, "t", Since::Now).await, subscribe(pubsub, "t", Since::Now).await);
     let mut seen = Vec::new();
     for _ in 0..SUBSCRIBER_MESSAGES_MAX {
         publish(pubsub, "t", "x").await;
         seen.extend(take(&mut reads, 1).await);
     }
-    assert_eq!(pubsub.counts().dropped_slow, 0, "so many may wait");
+    pass(2 * SUBSCRIBER_LAG_MAX).await;
+    assert_eq!(pubsub.counts().dropped_slow, 0, "so many may wait for ever");
     for _ in 0..SUBSCRIBER_MESSAGES_MAX {
         publish(pubsub, "t", "x").await;
         seen.extend(take(&mut reads, 1).await);
@@ -188,6 +191,19 @@ async fn a_stuck_subscriber_costs_the_others_nothing(pubsub: &dyn PubSub) {
     assert_eq!(take(&mut again, seen.len()).await, seen, "nothing is lost to who resumes");
     drop(stuck);
     assert_eq!(pubsub.counts().subscriptions, 2);
+}
+
+async fn a_burst_waits_for_who_reads(pubsub: &dyn PubSub) {
+    let (stuck, mut reads) = (subscribe(pubsub, "t", Since::Now).await, subscribe(pubsub, "t", Since::Now).await);
+    for _ in 0..SUBSCRIBER_BURST_MAX {
+        publish(pubsub, "t", "x").await;
+    }
+    assert_eq!(pubsub.counts().dropped_slow, 0, "no time has passed");
+    assert_eq!(ready(&mut reads).len(), SUBSCRIBER_BURST_MAX);
+    publish(pubsub, "t", "x").await;
+    assert_eq!(pubsub.counts().dropped_slow, 1, "no queue is endless");
+    assert_eq!(ready(&mut reads).len(), 1);
+    drop(stuck);
 }
 
 async fn large_messages_are_bounded_by_their_bytes(pubsub: &dyn PubSub) {
@@ -206,7 +222,7 @@ async fn large_messages_are_bounded_by_their_bytes(pubsub: &dyn PubSub) {
 }
 
 /// What was there before it came counts towards nothing; what comes while it reads that does.
-async fn who_catches_up_has_the_same_bounds(pubsub: &dyn PubSub) {
+async fn who_catches_up_has_the_same_bounds(pubsub: &dyn PubSub, pass: &impl AsyncFn(Duration)) {
     let begins = subscribe(pubsub, "t", Since::Now).await.begins();
     for _ in 0..2 * SUBSCRIBER_MESSAGES_MAX {
         publish(pubsub, "t", "old").await;
@@ -216,6 +232,7 @@ async fn who_catches_up_has_the_same_bounds(pubsub: &dyn PubSub) {
     for _ in 0..SUBSCRIBER_MESSAGES_MAX {
         publish(pubsub, "t", "new").await;
     }
+    pass(SUBSCRIBER_LAG_MAX).await;
     assert_eq!(take(&mut reads, 3 * SUBSCRIBER_MESSAGES_MAX).await.len(), 3 * SUBSCRIBER_MESSAGES_MAX);
     publish(pubsub, "t", "one more").await;
     assert_eq!(ready(&mut stuck), [SubscriptionEnd::TooSlow.to_string()]);
@@ -325,16 +342,17 @@ async fn read_resuming(pubsub: &dyn PubSub, begins: Position, all: usize) -> Vec
 async fn whoever_joins_meanwhile_misses_nothing(pubsub: Arc<dyn PubSub>) {
     let begins = subscribe(&*pubsub, "t", Since::Now).await.begins();
     let mut publishers = publish_by_many(&pubsub).await;
-    let mut joined = 0;
-    while publishers.try_join_next().is_none() {
+    let all = PUBLISHERS * MESSAGES_EACH;
+    let mut seen = 0;
+    while seen < all {
         let mut subscription = subscribe(&*pubsub, "t", Since::After(begins)).await;
         let there: Vec<u64> = std::iter::from_fn(|| subscription.next().now_or_never().flatten())
-            .map_while(|item| Some(item.ok()?.position.seq))
+            .map(|item| item.expect("it keeps up").position.seq)
             .collect();
         assert_eq!(there, (1..=there.len() as u64).collect::<Vec<_>>());
-        joined += 1;
+        assert!(there.len() >= seen, "what was there stays");
+        seen = there.len();
         tokio::task::yield_now().await;
     }
-    assert!(joined > 0);
     while publishers.join_next().await.is_some() {}
 }

@@ -2,18 +2,20 @@ use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use domain::{Namespace, Position, Topic};
 use futures_util::Stream;
 
 use crate::{
-    Message, NewMessage, PubSub, PubSubCounts, PubSubError, SUBSCRIBER_BYTES_MAX, SUBSCRIBER_MESSAGES_MAX, Since,
-    Subscription, SubscriptionEnd, TopicView,
+    Clock, Message, NewMessage, PubSub, PubSubCounts, PubSubError, SUBSCRIBER_BURST_MAX, SUBSCRIBER_BYTES_MAX,
+    SUBSCRIBER_LAG_MAX, SUBSCRIBER_MESSAGES_MAX, Since, Subscription, SubscriptionEnd, SystemClock, TopicView,
 };
 
 /// Topics in maps, with a queue of its own for each subscriber.
 pub struct MemoryPubSub {
+    clock: Arc<dyn Clock>,
     /// The messages of each topic that are kept.
     history: usize,
     shared: Arc<Mutex<Shared>>,
@@ -35,7 +37,7 @@ struct State {
 
 #[derive(Default)]
 struct Queue {
-    messages: VecDeque<Arc<Message>>,
+    messages: VecDeque<(Instant, Arc<Message>)>,
     /// Those of the history that were put there when it began; they count towards no limit.
     old: usize,
     bytes: usize,
@@ -46,9 +48,9 @@ struct Queue {
 }
 
 impl MemoryPubSub {
-    /// Keeps this many messages of each topic.
-    pub fn with_history(history: usize) -> Self {
-        Self { history, shared: Arc::default() }
+    /// Keeps this many messages of each topic; `clock` says for how long something waits.
+    pub fn new(clock: Arc<dyn Clock>, history: usize) -> Self {
+        Self { clock, history, shared: Arc::default() }
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -58,7 +60,7 @@ impl MemoryPubSub {
 
 impl Default for MemoryPubSub {
     fn default() -> Self {
-        Self::with_history(usize::MAX)
+        Self::new(Arc::new(SystemClock), usize::MAX)
     }
 }
 
@@ -89,21 +91,26 @@ impl State {
 
 impl Queue {
     /// False when it was too slow.
-    fn push(&mut self, message: &Arc<Message>) -> bool {
-        let full = self.messages.len() - self.old >= SUBSCRIBER_MESSAGES_MAX;
-        let heavy = self.bytes + message.data.len() > SUBSCRIBER_BYTES_MAX;
-        if full || heavy {
+    fn push(&mut self, message: &Arc<Message>, now: Instant) -> bool {
+        self.bytes += message.data.len();
+        self.messages.push_back((now, message.clone()));
+        if self.is_overfull(now) {
             self.end(SubscriptionEnd::TooSlow);
             return false;
         }
-        self.bytes += message.data.len();
-        self.messages.push_back(message.clone());
         self.wake();
         true
     }
 
+    fn is_overfull(&self, now: Instant) -> bool {
+        let waiting = self.messages.len() - self.old;
+        let lag = self.messages.get(self.old).map_or(Duration::ZERO, |(at, _)| now.saturating_duration_since(*at));
+        let burst = waiting > SUBSCRIBER_BURST_MAX || self.bytes > SUBSCRIBER_BYTES_MAX;
+        burst || (waiting > SUBSCRIBER_MESSAGES_MAX && lag >= SUBSCRIBER_LAG_MAX)
+    }
+
     fn pop(&mut self) -> Option<Arc<Message>> {
-        let message = self.messages.pop_front()?;
+        let (_, message) = self.messages.pop_front()?;
         match self.old {
             0 => self.bytes -= message.data.len(),
             _ => self.old -= 1,
@@ -174,7 +181,8 @@ impl PubSub for MemoryPubSub {
         let NewMessage { data, origin, at } = message;
         let position = state.last;
         let message = Arc::new(Message { topic: topic.clone(), position, data, origin, at });
-        let slow = state.listening().iter().filter(|queue| !lock(queue).push(&message)).count() as u64;
+        let now = self.clock.instant();
+        let slow = state.listening().iter().filter(|queue| !lock(queue).push(&message, now)).count() as u64;
         state.history.push_back(message);
         while state.history.len() > self.history {
             state.history.pop_front();
@@ -193,6 +201,8 @@ impl PubSub for MemoryPubSub {
             Since::Now => (state.last, VecDeque::new()),
             Since::After(after) => (after, state.behind(after).ok_or(PubSubError::CannotResume(after))?),
         };
+        let now = self.clock.instant();
+        let messages = messages.into_iter().map(|message| (now, message)).collect::<VecDeque<_>>();
         let queue = Queue { old: messages.len(), messages, ..Queue::default() };
         let queue = Arc::new(Mutex::new(queue));
         state.queues.push(Arc::downgrade(&queue));

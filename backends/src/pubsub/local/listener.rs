@@ -10,7 +10,7 @@ use domain::{Position, Topic};
 use futures_util::Stream;
 use ports::{Message, PubSubError, Since, Subscription, SubscriptionEnd};
 
-use super::log::{Place, Read};
+use super::log::{Place, Read, weight_of};
 use super::namespace::{Found, NamespaceTopics, TopicLog};
 
 pub(super) struct Listener {
@@ -44,7 +44,9 @@ impl Listener {
         });
         match (joined, since) {
             (Some(Some((begins, backlog, place))), _) => {
-                let listener = Self { topics: topics.clone(), of, backlog, place, over: false };
+                let mut listener = Self { topics: topics.clone(), of, backlog: VecDeque::new(), place, over: false };
+                topics.owe(backlog.iter().map(|message| weight_of(message)).sum())?;
+                listener.backlog = backlog;
                 Ok(Found::Here((begins, listener)))
             }
             (Some(None), Since::After(after)) => {
@@ -61,11 +63,20 @@ impl Listener {
     fn read(&mut self, cx: &mut Context<'_>) -> Read {
         let Self { topics, of, backlog, place, .. } = self;
         let now = topics.now();
-        topics.change(of, |log| match (log.check(place), backlog.pop_front()) {
-            (Err(end), _) => Read::Ended(end),
-            (Ok(()), Some(old)) => Read::Message(old),
-            (Ok(()), None) => log.read(place, cx.waker(), now, topics.history()),
+        topics.change(of, |log| match log.check(place) {
+            Err(end) => Read::Ended(end),
+            Ok(()) => match backlog.pop_front() {
+                Some(old) => {
+                    topics.owe_less(weight_of(&old));
+                    Read::Message(old)
+                }
+                None => log.read(place, cx.waker(), now, topics.history()),
+            },
         })
+    }
+
+    fn forget_backlog(&mut self) {
+        self.topics.owe_less(self.backlog.drain(..).map(|message| weight_of(&message)).sum());
     }
 }
 
@@ -84,7 +95,7 @@ impl Stream for Listener {
             }
             Read::Ended(end) => {
                 self.over = true;
-                self.backlog = VecDeque::new();
+                self.forget_backlog();
                 Poll::Ready(Some(Err(end)))
             }
         }
@@ -93,6 +104,7 @@ impl Stream for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        self.forget_backlog();
         let now = self.topics.now();
         let Self { topics, of, place, .. } = self;
         if topics.change(of, |log| log.leave(place, now, topics.history())) {

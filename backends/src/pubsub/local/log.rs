@@ -6,12 +6,20 @@ use std::task::Waker;
 use std::time::Instant;
 
 use domain::{Position, Topic};
-use ports::{Message, NewMessage, SUBSCRIBER_BYTES_MAX, SUBSCRIBER_MESSAGES_MAX, Since, SubscriptionEnd, TopicView};
+use ports::{
+    Message, NewMessage, SUBSCRIBER_BURST_MAX, SUBSCRIBER_BYTES_MAX, SUBSCRIBER_LAG_MAX, SUBSCRIBER_MESSAGES_MAX,
+    Since, SubscriptionEnd, TopicView,
+};
 
 use super::History;
 
 /// About what a kept message costs beside its data.
 const ENTRY_BYTES: u64 = 192;
+
+/// What a message counts against the budget of its namespace.
+pub(super) fn weight_of(message: &Message) -> u64 {
+    message.data.len() as u64 + ENTRY_BYTES
+}
 
 struct Entry {
     message: Arc<Message>,
@@ -115,33 +123,40 @@ impl Log {
         let message = Arc::new(Message { topic: topic.clone(), position: self.last, data, origin, at });
         self.entries.push_back(Entry { message, unread: self.listeners, bytes_before, at: now });
         self.used_at = now;
-        let slow = self.drop_slow();
+        let slow = self.drop_slow(now);
         self.trim(now, history);
         Sent { position: self.last, slow, wakers: self.waiting.take() }
     }
 
     /// Gives up those for whom too much waits; returns how many.
-    fn drop_slow(&mut self) -> u32 {
+    pub(super) fn drop_slow(&mut self, now: Instant) -> u32 {
         let mut slow = 0;
-        while let Some(index) = self.overfull() {
-            let unread = self.entries[index].unread;
-            if unread > 0 {
-                self.entries.range_mut(index..).for_each(|entry| entry.unread -= unread);
-                self.listeners -= unread;
-                slow += unread;
-            }
-            self.live_from += 1;
+        while let Some(index) = self.overfull(now) {
+            slow += self.drop_behind(index);
         }
         slow
     }
 
     /// The oldest message that may be unread, if it and what is behind it are more than may wait.
-    fn overfull(&mut self) -> Option<usize> {
+    fn overfull(&mut self, now: Instant) -> Option<usize> {
         self.live_from = self.live_from.max(self.first());
         let index = self.index(self.live_from)?;
-        let messages = self.entries.len() - index;
-        let bytes = self.bytes_sent - self.entries[index].bytes_before;
-        (messages > SUBSCRIBER_MESSAGES_MAX || bytes > SUBSCRIBER_BYTES_MAX as u64).then_some(index)
+        let (messages, oldest) = (self.entries.len() - index, &self.entries[index]);
+        let bytes = self.bytes_sent - oldest.bytes_before;
+        let burst = messages > SUBSCRIBER_BURST_MAX || bytes > SUBSCRIBER_BYTES_MAX as u64;
+        let lags = || now.saturating_duration_since(oldest.at) >= SUBSCRIBER_LAG_MAX;
+        (burst || messages > SUBSCRIBER_MESSAGES_MAX && lags()).then_some(index)
+    }
+
+    /// Gives up those who have not read this message; returns how many.
+    fn drop_behind(&mut self, index: usize) -> u32 {
+        self.live_from = self.first() + index as u64 + 1;
+        let unread = self.entries[index].unread;
+        if unread > 0 {
+            self.entries.range_mut(index..).for_each(|entry| entry.unread -= unread);
+            self.listeners -= unread;
+        }
+        unread
     }
 
     /// Lets go of what is outside of the history and was read by everybody.
@@ -163,6 +178,16 @@ impl Log {
         while self.weight() > weight && self.entries.front().is_some_and(|front| front.unread == 0) {
             self.entries.pop_front();
         }
+    }
+
+    /// The same of what somebody has to read still, who is given up; returns how many. The newest `keep` messages stay.
+    pub(super) fn force_to(&mut self, weight: u64, keep: usize) -> u32 {
+        let mut slow = 0;
+        while self.weight() > weight && self.entries.len() > keep {
+            slow += self.drop_behind(0);
+            self.entries.pop_front();
+        }
+        slow
     }
 
     /// Adds a subscriber. Returns where it begins, and the messages of the history that it has to read first; `None` when some

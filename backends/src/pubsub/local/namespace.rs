@@ -17,6 +17,8 @@ use super::{History, Node};
 
 /// Topics that are swept before others have their turn.
 const SWEPT_AT_ONCE: usize = 256;
+/// The least that comes between two attempts to make room.
+const ROOM_BYTES_MIN: u64 = 64 << 10;
 /// One of so many topics is forgotten when there are too many of them.
 const FORGOTTEN_PART: usize = 16;
 
@@ -32,6 +34,8 @@ pub(super) struct NamespaceTopics {
     subscriptions: AtomicUsize,
     /// What all logs weigh.
     weight: AtomicU64,
+    /// What those weigh together who catch up with the history.
+    backlogs: AtomicU64,
     /// The weight at which it is worth making room again.
     crowded_at: AtomicU64,
 }
@@ -62,6 +66,7 @@ impl NamespaceTopics {
             topics: Mutex::default(),
             subscriptions: AtomicUsize::new(0),
             weight: AtomicU64::new(0),
+            backlogs: AtomicU64::new(0),
             crowded_at: AtomicU64::new(budget),
         }
     }
@@ -94,10 +99,7 @@ impl NamespaceTopics {
             false => Some(log.publish(&of.topic, message.clone(), now, self.history())),
         });
         let Some(sent) = sent else { return Ok(Found::Gone) };
-        if sent.slow > 0 {
-            self.node.dropped_slow.fetch_add(sent.slow.into(), Ordering::Relaxed);
-            self.left(sent.slow);
-        }
+        self.dropped(sent.slow);
         sent.wakers.into_iter().for_each(Waker::wake);
         self.make_room();
         Ok(Found::Here(sent.position))
@@ -154,6 +156,28 @@ impl NamespaceTopics {
         self.node.subscriptions.fetch_sub(count.into(), Ordering::Relaxed);
     }
 
+    /// Counts subscribers that were too slow.
+    fn dropped(&self, slow: u32) {
+        if slow > 0 {
+            self.node.dropped_slow.fetch_add(slow.into(), Ordering::Relaxed);
+            self.left(slow);
+        }
+    }
+
+    /// Counts what a subscriber has to read of the history, if there is room for it.
+    pub(super) fn owe(&self, weight: u64) -> Result<(), PubSubError> {
+        let most = self.node.config.waiting_bytes_max_per_namespace;
+        if weight > 0 && self.backlogs.fetch_add(weight, Ordering::Relaxed).saturating_add(weight) > most {
+            self.owe_less(weight);
+            return Err(PubSubError::Full("too much of the history waits for subscribers of the namespace".to_owned()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn owe_less(&self, weight: u64) {
+        self.backlogs.fetch_sub(weight, Ordering::Relaxed);
+    }
+
     /// Ends everything here.
     pub(super) fn close(&self) {
         let ended = {
@@ -185,10 +209,12 @@ impl NamespaceTopics {
                 tokio::task::yield_now().await;
             }
             let now = self.now();
-            let unused = self.change(&of, |log| {
+            let (slow, unused) = self.change(&of, |log| {
+                let slow = log.drop_slow(now);
                 log.trim(now, self.history());
-                log.is_idle(now, self.history())
+                (slow, log.is_idle(now, self.history()))
             });
+            self.dropped(slow);
             if unused {
                 idle.push(of);
             }
@@ -241,22 +267,30 @@ impl NamespaceTopics {
         }
     }
 
-    /// Takes history from the topics that have most, if all together have too much. Not before a good part more has come: what
-    /// nobody may let go of yet would be looked for at each message.
+    /// Takes history from the topics that have most, if all together have too much; and if too much is left then, because it is not
+    /// read, gives up those who do not read it. Not before a good part more has come: what nobody may let go of yet would be looked
+    /// for at each message.
     fn make_room(&self) {
-        let budget = self.node.config.history_bytes_max_per_namespace;
-        let weight = self.weight.load(Ordering::Relaxed);
-        if weight <= self.crowded_at.load(Ordering::Relaxed).max(budget) {
+        let (budget, waiting) =
+            (self.node.config.history_bytes_max_per_namespace, self.node.config.waiting_bytes_max_per_namespace);
+        let weight = || self.weight.load(Ordering::Relaxed);
+        if weight() <= self.crowded_at.load(Ordering::Relaxed).max(budget) {
             return;
         }
         // Who comes meanwhile finds that somebody does it.
         self.crowded_at.store(u64::MAX, Ordering::Relaxed);
         let all = self.all();
-        let weights = all.iter().map(|of| of.lock().weight()).collect();
-        let share = fair_share(weights, budget - budget / 4);
-        all.iter().for_each(|of| self.change(of, |log| log.shrink_to(share)));
-        let left = self.weight.load(Ordering::Relaxed);
-        self.crowded_at.store(left.saturating_add(budget / 8), Ordering::Relaxed);
+        let share = |most: u64| fair_share(all.iter().map(|of| of.lock().weight()).collect(), most - most / 4);
+        let of_history = share(budget);
+        all.iter().for_each(|of| self.change(of, |log| log.shrink_to(of_history)));
+        // First those who are a message behind: who keeps up has read all but the newest.
+        for keep in [1, 0] {
+            if weight() > budget.saturating_add(waiting) {
+                let of_all = share(budget.saturating_add(waiting));
+                all.iter().for_each(|of| self.dropped(self.change(of, |log| log.force_to(of_all, keep))));
+            }
+        }
+        self.crowded_at.store(weight().saturating_add((budget / 8).max(ROOM_BYTES_MIN)), Ordering::Relaxed);
     }
 
     pub(super) fn views(&self) -> Vec<TopicView> {

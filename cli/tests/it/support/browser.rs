@@ -70,23 +70,30 @@ impl Browser {
 
     /// The value of an expression in a page.
     pub fn evaluate(&mut self, page: &Page, expression: &str) -> Value {
-        let wanted = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
-        let answer = self.ask(Some(&page.session), "Runtime.evaluate", wanted);
-        assert!(answer.get("exceptionDetails").is_none(), "{expression}: {answer}");
-        answer["result"]["value"].clone()
+        self.attempt(page, expression).unwrap_or_else(|thrown| panic!("{expression}: {thrown}"))
     }
 
-    /// Waits until an expression has this value.
+    /// The value of an expression in a page, or what it threw.
+    fn attempt(&mut self, page: &Page, expression: &str) -> Result<Value, Value> {
+        let wanted = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        let answer = self.ask(Some(&page.session), "Runtime.evaluate", wanted);
+        match answer.get("exceptionDetails") {
+            Some(thrown) => Err(thrown.clone()),
+            None => Ok(answer["result"]["value"].clone()),
+        }
+    }
+
+    /// Waits until an expression has this value; while the page is still loading it may throw.
     #[track_caller]
     pub fn expect(&mut self, page: &Page, expression: &str, want: impl Into<Value>) {
         let want = want.into();
         let patience = Instant::now() + PATIENCE;
         loop {
-            let found = self.evaluate(page, expression);
-            if found == want {
+            let found = self.attempt(page, expression);
+            if found.as_ref() == Ok(&want) {
                 return;
             }
-            assert!(Instant::now() < patience, "{expression} is {found} and not {want}");
+            assert!(Instant::now() < patience, "{expression} is {found:?} and not {want}");
             // A poll: pages tell nobody what they show.
             std::thread::sleep(Duration::from_millis(20)); // poll
         }

@@ -48,6 +48,7 @@ fn config_show() {
         pubsub.history_bytes_max  1048576  default
         pubsub.history_seconds  300  default
         pubsub.history_bytes_max_per_namespace  33554432  default
+        pubsub.waiting_bytes_max_per_namespace  67108864  default
         pubsub.topics_max_per_namespace  20000  default
         pubsub.subscriptions_max_per_namespace  100000  default
         push.ntfy_base_url  default

@@ -19,8 +19,8 @@ use crate::error::{Answer, Refusal};
 use crate::exchange::Exchange;
 use crate::handlers::invoke::{is_for_us, namespace_of};
 use crate::websocket::{
-    Control, Event, FAILED, GOING_AWAY, Goodbye, Holder, NORMAL, Offer, POLICY, Received, Socket, SocketKind, TOO_BIG,
-    TRY_LATER,
+    Control, Event, FAILED, Frame, GOING_AWAY, Goodbye, Holder, NORMAL, Offer, POLICY, Received, Socket, SocketKind,
+    TOO_BIG, TRY_LATER,
 };
 
 /// The most bytes of messages that wait for one function; behind that the client is read no further.
@@ -230,19 +230,25 @@ impl Talk {
         Err(ours(Goodbye::new(GOING_AWAY, "idle timeout"), SocketEnd::IdleTimeout))
     }
 
-    fn said(&mut self, socket: &mut Socket, received: Received) -> Result<(), Last> {
+    fn said(&mut self, socket: &mut Socket, mut received: Received) -> Result<(), Last> {
         self.rest(socket);
         self.attached.received(received.data.len());
         if received.text
             && let Some(control) = Control::of(&received.data)
         {
-            socket.send(self.holder.obey(&control));
+            let obeyed = self.holder.obey(&control);
+            let answer = obeyed.map_err(|goodbye| ours(goodbye, SocketEnd::ClientDisconnect))?;
+            self.say(socket, answer);
             self.attached.renew(self.holder.last_caller().clone());
             return Ok(());
         }
         let caller = self.caller()?;
         if self.queue.len() >= self.target.rules.inflight_max {
             return Err(ours(Goodbye::new(TOO_BIG, "queue full"), SocketEnd::ClientDisconnect));
+        }
+        if !received.hold(&self.target.gateway.message_room) {
+            let goodbye = Goodbye::new(TRY_LATER, "too many messages wait on the server, try again");
+            return Err(ours(goodbye, SocketEnd::ClientDisconnect));
         }
         self.queued_bytes += received.data.len();
         self.queue.push_back(Waiting { received, caller });
@@ -285,8 +291,14 @@ impl Talk {
             return Err(ours(Goodbye::new(POLICY, error.message.clone()), SocketEnd::ClientDisconnect));
         }
         let request_id = self.target.gateway.request_ids.next();
-        socket.send(words::refusal(&request_id, 0, error));
+        self.say(socket, words::refusal(&request_id, 0, error));
         Ok(())
+    }
+
+    /// Sends what does not come from the queue of the socket.
+    fn say(&self, socket: &mut Socket, frame: Frame) {
+        self.attached.sent(frame.payload_len());
+        socket.send(frame);
     }
 
     fn start(&mut self, waiting: Waiting) -> Option<Running> {
@@ -329,7 +341,7 @@ impl Talk {
         let opening = std::mem::take(&mut self.opening);
         match done {
             Done::Answered(outcome) => {
-                socket.send(words::reply(&outcome));
+                self.say(socket, words::reply(&outcome));
                 Ok(())
             }
             Done::Turn(conversation, flow) => {

@@ -179,7 +179,7 @@ impl Listener {
         if received.text
             && let Some(control) = Control::of(&received.data)
         {
-            socket.send(self.holder.obey(&control));
+            socket.send(self.holder.obey(&control)?);
             return Ok(());
         }
         if is_heartbeat(&received.data) {

@@ -39,7 +39,7 @@ fn a_call_that_failed_is_made_again_as_often_as_its_manifest_says() {
 
 #[test]
 fn what_cannot_be_called_is_given_up_at_once() {
-    for code in [ErrorCode::NotFound, ErrorCode::FunctionUnavailable, ErrorCode::PayloadTooLarge] {
+    for code in [ErrorCode::NotFound, ErrorCode::PayloadTooLarge] {
         check(&delivery("d"), code, retry(5), None);
     }
 }

@@ -130,6 +130,15 @@ impl Exchange {
         query::switch(self.parts.uri.query(), name)
     }
 
+    /// `?after=`: the id of the last one that was seen.
+    pub(crate) fn after_id(&self) -> Result<Option<Cow<'_, str>>, Refusal> {
+        let Some(after) = self.query("after").filter(|after| !after.is_empty()) else { return Ok(None) };
+        match uuid::Uuid::parse_str(&after) {
+            Ok(_) => Ok(Some(after)),
+            Err(_) => Err(Refusal::invalid("`after` is no id; leave it out, or give the `next` of the page before")),
+        }
+    }
+
     /// `?limit=`, a whole number from 1; more than `most` means `most`.
     pub(crate) fn limit(&self, default: usize, most: usize) -> Result<usize, Refusal> {
         let Some(text) = self.query("limit") else { return Ok(default) };

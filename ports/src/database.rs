@@ -37,6 +37,12 @@ pub enum SqlError {
     Busy,
     #[error("the database is full: its limit is {limit} bytes")]
     Full { limit: u64 },
+    /// Nobody has read yet what changed in watched tables.
+    #[error(
+        "more than {limit} changes of tables with triggers would wait for their calls; change fewer rows at once, or try again when calls \
+         were made"
+    )]
+    Unread { limit: i64 },
     /// Its namespace was deleted; nothing will ever come of it.
     #[error("the database was removed with its namespace")]
     Removed,
@@ -55,7 +61,7 @@ impl SqlError {
             Self::Constraint(_) => "CONSTRAINT_VIOLATION",
             Self::TooLarge { .. } => "PAYLOAD_TOO_LARGE",
             Self::Deadline => "DEADLINE_EXCEEDED",
-            Self::Busy | Self::Removed | Self::Unavailable(_) => "UNAVAILABLE",
+            Self::Busy | Self::Unread { .. } | Self::Removed | Self::Unavailable(_) => "UNAVAILABLE",
             Self::Full { .. } => "STORAGE_QUOTA_EXCEEDED",
             Self::Corrupt(_) => "CORRUPT",
         }
@@ -71,6 +77,7 @@ impl SqlError {
             Self::Deadline => ErrorCode::Timeout,
             Self::Busy | Self::Unavailable(_) => ErrorCode::ServiceUnavailable,
             Self::Full { .. } => ErrorCode::StorageQuotaExceeded,
+            Self::Unread { .. } => ErrorCode::RateLimited,
             Self::Removed => ErrorCode::NotFound,
             Self::Corrupt(_) => ErrorCode::Corrupt,
         };

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use ports::SqlError;
 use rusqlite::ErrorCode;
 
-use super::error;
 use super::session::Session;
 use super::work::{Manner, Work};
+use super::{changes, error};
 
 /// How long one piece may take while others of its batch wait.
 const SLICE: Duration = Duration::from_millis(20);
@@ -118,7 +118,8 @@ impl Batch<'_> {
             return Turn::Offender { slow: false };
         };
         let slice = now + SLICE;
-        let good = piece.run(self.session, slice.min(piece.deadline()));
+        let deadline = slice.min(piece.deadline());
+        let good = self.run(piece, deadline);
         let slow = !good && slice < piece.deadline() && Instant::now() >= slice;
         match () {
             () if self.session.ours().is_autocommit() => Turn::Offender { slow },
@@ -126,6 +127,20 @@ impl Batch<'_> {
             () if slow => Turn::Slow,
             () => Turn::Good,
         }
+    }
+
+    /// On false, whatever the piece changed must be undone.
+    fn run(&self, piece: &mut dyn Work, deadline: Instant) -> bool {
+        if !piece.run(self.session, deadline) {
+            return false;
+        }
+        if self.session.watch().has_noted()
+            && let Err(refused) = changes::check_room(self.session)
+        {
+            piece.fail(refused);
+            return false;
+        }
+        true
     }
 
     fn end(&self, good: bool) -> rusqlite::Result<()> {
@@ -158,7 +173,8 @@ impl Batch<'_> {
             return Ok(());
         }
         self.session.transaction_control("BEGIN IMMEDIATE")?;
-        if piece.run(self.session, piece.deadline()) {
+        let deadline = piece.deadline();
+        if self.run(piece, deadline) {
             return self.session.commit();
         }
         self.session.roll_back();

@@ -161,11 +161,16 @@ fn rebuild(session: &Session) -> Result<(), SqlError> {
     rebuilt.map_err(|error| session.error(&error))
 }
 
-/// Drops what nobody has read for too long, in the transaction that adds more.
-pub(super) fn prune(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!(
-        "DELETE FROM {OUTBOX_TABLE} WHERE seq <= (SELECT max(seq) FROM {OUTBOX_TABLE}) - {CHANGES_KEPT_MAX}"
-    ))
+/// Refuses what the open transaction noted, if too much of it and of what came before is not read yet.
+pub(super) fn check_room(session: &Session) -> Result<(), SqlError> {
+    // Each has an answer of the index; both in one query would read the whole table.
+    let sql = format!("SELECT (SELECT max(seq) FROM {OUTBOX_TABLE}) - (SELECT min(seq) FROM {OUTBOX_TABLE})");
+    let unread: Option<i64> =
+        session.ours().query_row(&sql, [], |row| row.get(0)).map_err(|error| session.error(&error))?;
+    match unread {
+        Some(unread) if unread > CHANGES_KEPT_MAX => Err(SqlError::Unread { limit: CHANGES_KEPT_MAX }),
+        _ => Ok(()),
+    }
 }
 
 /// The changes behind `after`, oldest first.

@@ -158,9 +158,6 @@ impl Session {
 
     /// Commits the open transaction, and says so to all who must know before anybody hears of it.
     pub(super) fn commit(&self) -> rusqlite::Result<()> {
-        if self.watch.has_noted() {
-            changes::prune(&self.connection)?;
-        }
         self.transaction_control("COMMIT")?;
         if self.changes_schema.take() {
             self.shared.schema.fetch_add(1, Ordering::Release);

@@ -110,21 +110,31 @@ async fn virtual_tables_are_refused() {
 }
 
 #[tokio::test]
-async fn the_oldest_changes_go_when_nobody_reads_them() {
+async fn a_change_is_refused_before_one_that_nobody_has_read_is_lost() {
     let folder = scratch();
     let databases = open(folder.path());
     let (database, changes) = (of(&databases, "one"), changes_of(&databases, "one"));
     execute(&*database, "CREATE TABLE t (a)").await;
     watch(&*changes, "t").await;
-    let over = CHANGES_KEPT_MAX + 7;
-    let fill = format!(
-        "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT {over}) INSERT INTO t SELECT i FROM n"
-    );
-    execute(&*database, &fill).await;
-    let found = changes.changes(0, 1).await.expect("changes");
-    assert_eq!(found.iter().map(|change| change.seq).collect::<Vec<_>>(), [8], "a gap tells that some are gone");
+    let fill = |rows: i64| {
+        format!(
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT {rows}) INSERT INTO t SELECT i FROM n"
+        )
+    };
+    let refused = |answer: Result<_, SqlError>| {
+        assert!(matches!(answer, Err(SqlError::Unread { limit: CHANGES_KEPT_MAX })), "{answer:?}");
+    };
+    execute(&*database, &fill(3)).await;
+    refused(database.execute(statement(&fill(CHANGES_KEPT_MAX)), in_time()).await);
+    assert_eq!(number(&*database, "SELECT count(*) FROM t").await, 3, "what was refused was undone");
+    execute(&*database, &fill(CHANGES_KEPT_MAX - 2)).await;
+    refused(database.execute(statement("INSERT INTO t VALUES (0)"), in_time()).await);
+    assert_eq!(changes.changes(0, 1).await.expect("changes")[0].seq, 1, "nothing is lost");
+    // What has been read makes room, and other tables never needed any.
+    execute(&*database, "CREATE TABLE other (a)").await;
+    execute(&*database, "INSERT INTO other VALUES (0)").await;
+    changes.forget_changes(1000).await.expect("forget");
     execute(&*database, "INSERT INTO t VALUES (0)").await;
-    assert_eq!(changes.changes(0, 1).await.expect("changes")[0].seq, 9);
 }
 
 #[tokio::test]

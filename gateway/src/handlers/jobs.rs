@@ -61,7 +61,7 @@ pub(crate) async fn list(gateway: Arc<Gateway>, exchange: Exchange) -> Answer {
         namespace: exchange.managed_namespace()?,
         function: function(&exchange)?,
         status: status(&exchange)?,
-        after: exchange.query("after").filter(|after| !after.is_empty()).map(|after| after.into_owned()),
+        after: exchange.after_id()?.map(|after| after.into_owned()),
         limit,
     };
     let found = gateway.platform.jobs(&exchange.caller, &query).await?;

@@ -101,7 +101,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>, mut exchange: Exchange) -> Answer
 
 pub(crate) async fn dead(gateway: Arc<Gateway>, exchange: Exchange) -> Answer {
     let (namespace, function) = (exchange.managed_namespace()?, exchange.function_name(0)?);
-    let (after, limit) = (exchange.query("after"), exchange.limit(DEAD_DEFAULT, DEAD_MAX)?);
+    let (after, limit) = (exchange.after_id()?, exchange.limit(DEAD_DEFAULT, DEAD_MAX)?);
     let found =
         gateway.platform.dead_deliveries(&exchange.caller, &namespace, &function, after.as_deref(), limit).await?;
     let next = found.last().filter(|_| found.len() == limit).map(|last| last.id.clone());
@@ -211,7 +211,8 @@ fn word<T: Default + for<'de> Deserialize<'de>>(document: &Document<'_>, key: &s
 }
 
 fn time(key: &str, text: &str) -> Result<Timestamp, Refusal> {
-    let invalid = |_| Refusal::invalid(format!("`{key}` must be a moment, such as `2026-03-01T03:00:00Z`"));
+    let invalid =
+        |_| Refusal::invalid(format!("`{key}` must be a moment before the year 9999, such as `2026-03-01T03:00:00Z`"));
     text.parse().map_err(invalid)
 }
 

@@ -4,7 +4,7 @@
 //! forgotten once these are written: whatever happens in between, none is lost. The ids of deliveries come from the change, so that
 //! one that is read twice is owed once as long as it has not been made.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
@@ -27,11 +27,10 @@ const PAGES_MAX: usize = 10;
 /// The pause after a database failed, or while its namespace is owed too much.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The namespaces whose databases rang, and how far each was read.
+/// The namespaces whose databases rang.
 #[derive(Default)]
 pub(super) struct Feeds {
     woken: Mutex<Line>,
-    read: Mutex<HashMap<Namespace, i64>>,
     bell: Notify,
 }
 
@@ -64,17 +63,6 @@ impl Feeds {
         let namespace = woken.order.remove(place)?;
         woken.waiting.remove(&namespace);
         Some(namespace)
-    }
-
-    /// Notes how far a database was read; returns how many changes were gone before they could be.
-    fn note_read(&self, namespace: &Namespace, first: i64, last: i64) -> i64 {
-        let before = self.read.lock().expect("no holder panics").insert(namespace.clone(), last);
-        before.filter(|before| *before < first).map_or(0, |before| first - before - 1)
-    }
-
-    /// Nothing was read yet of whatever bears the name next.
-    pub(super) fn forget(&self, namespace: &Namespace) {
-        self.read.lock().expect("no holder panics").remove(namespace);
     }
 }
 
@@ -176,9 +164,7 @@ impl Platform {
             return Ok(Page::Later);
         }
         let page = feed.changes(0, PAGE).await?;
-        let (Some(first), Some(last)) = (page.first().map(|first| first.seq), page.last().map(|last| last.seq)) else {
-            return Ok(Page::Last);
-        };
+        let Some(last) = page.last().map(|last| last.seq) else { return Ok(Page::Last) };
         let owed: Vec<Delivery> =
             page.iter().flat_map(|change| self.owed_for_change(namespace, known, change)).collect();
         match self.owe(namespace, &lease, owed).await {
@@ -189,10 +175,6 @@ impl Platform {
                 tracing::warn!(%namespace, %error, "changes wait: the calls that they trigger cannot be kept now");
                 return Ok(Page::Later);
             }
-        }
-        let lost = self.triggers.feeds.note_read(namespace, first, last);
-        if lost > 0 {
-            tracing::warn!(%namespace, lost, "changes were lost: more came than could be kept until they were read");
         }
         feed.forget_changes(last).await?;
         Ok(Page::More)

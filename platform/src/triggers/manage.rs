@@ -201,7 +201,12 @@ impl Platform {
         let redriven = self.registry.redrive(namespace, function, ids, self.clock.now()).await;
         let redriven = redriven.map_err(|error| not_changed("redrive deliveries", error))?;
         self.triggers.recount(namespace).await;
-        Ok(redriven)
+        match ids {
+            Some(ids) if redriven == 0 && !ids.is_empty() => {
+                Err(Error::not_found("no such given-up calls of this function"))
+            }
+            _ => Ok(redriven),
+        }
     }
 
     /// Deletes dead deliveries of a function, all or those named; returns how many.
@@ -302,7 +307,6 @@ impl Platform {
     /// A namespace is gone. Only for who holds the management lock.
     pub(crate) async fn forget_triggers_in(&self, namespace: &Namespace) {
         self.triggers.replace(namespace, |_| Vec::new());
-        self.triggers.feeds.forget(namespace);
         self.triggers.recount(namespace).await;
     }
 }

@@ -12,8 +12,8 @@ use super::SqlError;
 
 /// The longest JSON text of a row in a [`Change`]; of a longer one there is the key alone.
 pub const CHANGE_ROW_BYTES_MAX: usize = 256 << 10;
-/// The changes that a database keeps; when there are more, the oldest go, which a reader sees as a gap in [`Change::seq`].
-pub const CHANGES_KEPT_MAX: i64 = 100_000;
+/// The changes that a database keeps until they are read; what would make more is refused with [`SqlError::Unread`].
+pub const CHANGES_KEPT_MAX: i64 = 1_000_000;
 /// The tables of one database that can be watched.
 pub const WATCHES_MAX: usize = 100;
 

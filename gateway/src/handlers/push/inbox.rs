@@ -14,7 +14,7 @@ use crate::reply;
 const PAGE: usize = 100;
 
 pub(crate) async fn inbox(gateway: Arc<Gateway>, exchange: Exchange) -> Answer {
-    let after = exchange.query("after");
+    let after = exchange.after_id()?;
     let found = gateway.platform.inbox(&exchange.caller, after.as_deref(), exchange.limit(PAGE, PAGE)?).await?;
     let messages: Vec<Value> = found.iter().map(message_json).collect();
     let next = found.last().map(|message| message.id.as_str());

@@ -52,6 +52,66 @@ fn a_fixed_time_in_the_doubled_hour_is_due_once() {
 }
 
 #[test]
+fn lists_are_fixed_times_too() {
+    let in_spring = "2027-03-27T20:00:00Z";
+    check(
+        "0 2,14 * * *",
+        "Europe/Berlin",
+        in_spring,
+        expect![[r#"
+            2027-03-28 03:00:00 +0200
+            2027-03-28 14:00:00 +0200
+            2027-03-29 02:00:00 +0200
+            2027-03-29 14:00:00 +0200"#]],
+    );
+    check(
+        "0,30 2,3 * * *",
+        "Europe/Berlin",
+        in_spring,
+        expect![[r#"
+            2027-03-28 03:00:00 +0200
+            2027-03-28 03:30:00 +0200
+            2027-03-29 02:00:00 +0200
+            2027-03-29 02:30:00 +0200"#]],
+    );
+    check(
+        "30 1,2 * * *",
+        "Europe/Berlin",
+        "2027-10-30T20:00:00Z",
+        expect![[r#"
+            2027-10-31 01:30:00 +0200
+            2027-10-31 02:30:00 +0200
+            2027-11-01 01:30:00 +0100
+            2027-11-01 02:30:00 +0100"#]],
+    );
+}
+
+#[test]
+fn clocks_that_change_by_less_or_by_more_than_an_hour() {
+    check(
+        "15 2 * * *",
+        "Australia/Lord_Howe",
+        "2026-10-02T18:00:00Z",
+        expect![[r#"
+            2026-10-04 02:30:00 +1100
+            2026-10-05 02:15:00 +1100
+            2026-10-06 02:15:00 +1100
+            2026-10-07 02:15:00 +1100"#]],
+    );
+    // On the thirtieth there was no day at all.
+    check(
+        "0 12 * * *",
+        "Pacific/Apia",
+        "2011-12-29T00:00:00Z",
+        expect![[r#"
+            2011-12-29 12:00:00 -1000
+            2011-12-31 00:00:00 +1400
+            2011-12-31 12:00:00 +1400
+            2012-01-01 12:00:00 +1400"#]],
+    );
+}
+
+#[test]
 fn an_interval_goes_on_through_both_hours() {
     check(
         "*/30 * * * *",
@@ -143,6 +203,16 @@ fn a_wrong_expression_names_its_field() {
     check("99 * * * * *", expect![[r#"the field seconds of the cron expression is "99"; it takes 0-59"#]]);
     check("5-1 * * * *", expect![[r#"the field minutes of the cron expression is "5-1"; it takes 0-59"#]]);
     check("*/0 * * * *", expect![[r#"the field minutes of the cron expression is "*/0"; it takes 0-59"#]]);
+    check(
+        "1,,2 * * * *",
+        expect![[r#"the field minutes of the cron expression is "1,,2"; it has an empty place in its list"#]],
+    );
+    check(
+        "*/61 * * * *",
+        expect![[
+            r#"the field minutes of the cron expression is "*/61"; it has a step of 61, which leads out of 0-59"#
+        ]],
+    );
     check("* * *", expect![[r#"a cron expression has 5 fields, or 6 with seconds first; "* * *" has 3"#]]);
     check("", expect![[r#"a cron expression has 5 fields, or 6 with seconds first; "" has 0"#]]);
     check(

@@ -214,12 +214,30 @@ fn copy_keys(data: &Path, target: &Path, summary: &mut Summary) -> Result<(), Ba
         summary.bytes += copy_file(&file, &target.join(&name)).map_err(io_at(&file))?;
         summary.has_master_key |= name == Path::new("keys/master.key");
     }
+    summary.bytes += copy_certificates(data, target)?;
     let admin = data.join(place::ADMIN_KEY);
     match copy_file(&admin, &target.join(place::ADMIN_KEY)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_at(&admin)(error)),
         copied => summary.bytes += copied.unwrap_or(0),
     }
     Ok(())
+}
+
+/// Certificates can be ordered anew, but not often: authorities count.
+fn copy_certificates(data: &Path, target: &Path) -> Result<u64, BackupError> {
+    let folder = Path::new("certificates");
+    let mut bytes = 0;
+    for file in durable::files_in(&data.join(folder)).map_err(io_at(data))? {
+        let Some(name) = file.file_name().map(|name| folder.join(name)).filter(|name| place::is_ours(name)) else {
+            continue;
+        };
+        match copy_file(&file, &target.join(&name)) {
+            // That of a name that is gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            copied => bytes += copied.map_err(io_at(&file))?,
+        }
+    }
+    Ok(bytes)
 }
 
 /// Copies a file that only its owner may read; it replaces one that is there.

@@ -32,6 +32,7 @@ pub use resolver::{Resolver, SystemResolver};
 pub use rustls::pki_types::CertificateDer;
 
 use clients::Clients;
+pub(crate) use clients::tls as client_tls;
 use guard::{Guard, Policies};
 use request::Hop;
 

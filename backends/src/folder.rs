@@ -10,6 +10,7 @@
 //! databases/   the databases of namespaces
 //! compiled/    compiled code; may be deleted while the node is stopped
 //! keys/        the secrets of the node
+//! certificates/ those that the node ordered, with their keys
 //! tmp/         files that are being made; emptied at each start
 //! admin.key    the first API key
 //! ```
@@ -131,7 +132,8 @@ impl DataFolder {
 
     fn prepare(&self) -> io::Result<()> {
         std::fs::set_permissions(&self.path, Permissions::from_mode(0o700))?;
-        for folder in [self.code(), self.content(), self.databases(), self.compiled(), self.keys(), self.tmp()] {
+        let stores = [self.code(), self.content(), self.databases(), self.compiled(), self.keys(), self.certificates()];
+        for folder in stores.into_iter().chain([self.tmp()]) {
             durable::create_folder(&folder)?;
         }
         durable::sweep(&self.tmp())?;
@@ -141,10 +143,11 @@ impl DataFolder {
         Ok(())
     }
 
-    /// Files that were being written, in the folder itself or among the keys, when an earlier process died.
+    /// Files that were being written, in the folder itself or among keys and certificates, when an earlier process died.
     pub(crate) fn leftovers(&self) -> io::Result<Vec<PathBuf>> {
         let mut files = durable::files_in(&self.path)?;
         files.extend(durable::files_in(&self.keys())?);
+        files.extend(durable::files_in(&self.certificates())?);
         files.retain(|path| path.file_name().is_some_and(|name| durable::is_temporary(&name.to_string_lossy())));
         Ok(files)
     }
@@ -186,6 +189,11 @@ impl DataFolder {
     /// The secrets of the node.
     pub fn keys(&self) -> PathBuf {
         self.path.join("keys")
+    }
+
+    /// Certificates that the node ordered.
+    pub fn certificates(&self) -> PathBuf {
+        self.path.join("certificates")
     }
 
     /// Files that are being made; on the same file system as everything else here.

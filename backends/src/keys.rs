@@ -1,10 +1,11 @@
 //! The secrets of the node as files, `<purpose>.key`: 64 hexadecimal digits, readable by the owner alone. Master keys may come
-//! from elsewhere (`keys/master.rs`).
+//! from elsewhere (`keys/master.rs`), keys that sign are files of another form (`keys/signer.rs`).
 //!
 //! A key is made at its first use and durable before it is used. A file that others may read, or that is not a key, is
 //! refused: a secret that leaked must be replaced by a person, and one that is damaged must not be silently renewed.
 
 mod master;
+mod signer;
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -18,6 +19,9 @@ use ports::{KEY_BYTES, Keys, KeysError, MasterKey, NodeKey};
 use crate::durable;
 
 pub use master::MasterKeySource;
+
+/// The public keys of the node, those of before too.
+const PUBLISHED: &str = "published.json";
 
 /// Keys in a folder.
 #[derive(Debug)]
@@ -47,6 +51,10 @@ pub fn open_with(folder: &Path, master: Option<MasterKeySource>) -> io::Result<F
 }
 
 impl FileKeys {
+    fn signer_path(&self, purpose: &str) -> PathBuf {
+        self.folder.join(format!("{purpose}.signer"))
+    }
+
     /// Was the key for `purpose` made before? What `node_key` would silently make anew can be asked for first.
     pub fn has(&self, purpose: &str) -> bool {
         self.folder.join(format!("{purpose}.key")).exists()
@@ -64,6 +72,38 @@ impl Keys for FileKeys {
             Err(ReadError::Io(error)) => Err(KeysError::Unavailable(error.into())),
             Ok(key) => Ok(key),
         }
+    }
+
+    fn signer(&self, purpose: &str) -> Result<NodeKey, KeysError> {
+        check_purpose(purpose)?;
+        let path = self.signer_path(purpose);
+        let _making = self.making.lock().expect("no holder panics");
+        match signer::read(&path) {
+            Err(ReadError::Absent) => signer::make(&path).map_err(KeysError::Unavailable),
+            Err(ReadError::Unusable(reason)) => Err(KeysError::Unusable { purpose: purpose.to_owned(), reason }),
+            Err(ReadError::Io(error)) => Err(KeysError::Unavailable(error.into())),
+            Ok(key) => Ok(key),
+        }
+    }
+
+    fn replace_signer(&self, purpose: &str, key: &NodeKey) -> Result<(), KeysError> {
+        check_purpose(purpose)?;
+        let _making = self.making.lock().expect("no holder panics");
+        let written = durable::write_private(&self.signer_path(purpose), key.expose());
+        written.map_err(|error| KeysError::Unavailable(error.into()))
+    }
+
+    fn published(&self) -> Result<Option<Vec<u8>>, KeysError> {
+        match std::fs::read(self.folder.join(PUBLISHED)) {
+            Ok(document) => Ok(Some(document)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(KeysError::Unavailable(error.into())),
+        }
+    }
+
+    fn publish(&self, document: &[u8]) -> Result<(), KeysError> {
+        let written = durable::write_private(&self.folder.join(PUBLISHED), document);
+        written.map_err(|error| KeysError::Unavailable(error.into()))
     }
 
     fn master_keys(&self) -> Result<Vec<MasterKey>, KeysError> {
@@ -118,7 +158,7 @@ pub(crate) fn read(path: &Path) -> Result<NodeKey, ReadError> {
 }
 
 /// May only the owner of an open file read it? The text says what is wrong.
-fn check_private(file: &File, path: &Path) -> Result<(), String> {
+pub(crate) fn check_private(file: &File, path: &Path) -> Result<(), String> {
     let path = path.display();
     let metadata = file.metadata().map_err(|error| format!("cannot look at `{path}`: {error}"))?;
     let mode = metadata.permissions().mode() & 0o777;

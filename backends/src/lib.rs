@@ -16,17 +16,23 @@
 //! | [`egress`] | [`ports::Egress`] | HTTP/1.1 over TCP and TLS |
 //! | [`push`] | [`ports::PushProviders`] | ntfy, Expo, Apple, Firebase, browsers |
 //! | [`keys`] | [`ports::Keys`] | one file a key |
+//! | [`names`] | [`ports::Names`] | DNS over UDP and TCP |
+//! | [`chain`] | [`ports::CodeSource`] | JSON-RPC of Ethereum |
+//! | [`certificates`] | [`ports::Certificates`], [`ports::CertificateAuthority`] | one file a name, ACME |
 //!
 //! [`folder`] says where each of them lives in the data folder of a node, and keeps a second process out;
 //! [`mod@fsck`] examines the folder of a node that is stopped; [`mod@backup`] copies that of any node.
 
 pub mod backup;
 pub mod cache;
+pub mod certificates;
+pub mod chain;
 pub mod database;
 pub mod egress;
 pub mod folder;
 pub mod fsck;
 pub mod keys;
+pub mod names;
 pub mod pubsub;
 pub mod push;
 pub mod records;

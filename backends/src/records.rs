@@ -8,6 +8,7 @@
 pub(crate) mod migrations;
 mod prune;
 mod query;
+mod receipts;
 mod rows;
 
 use std::path::Path;

@@ -8,8 +8,10 @@
 //! (`ending = 0`), so that nothing slips in behind the end of a namespace.
 
 mod audit;
+mod chain;
 mod contents;
 mod deliveries;
+mod domains;
 mod functions;
 mod identities;
 mod jobs;

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use backends::keys::{self, MasterKeySource};
 use common::scratch;
-use ports::{Keys, KeysError, MasterKey};
+use ports::{Keys, KeysError, MasterKey, NodeKey};
 
 #[test]
 fn a_key_is_made_once_and_kept() {
@@ -205,4 +205,42 @@ fn a_command_that_fails_is_named_and_what_it_says_is_not_shown() {
     let refusal = masters_from(folder.path(), missing).expect_err("no such program");
     assert!(refusal.contains("/nowhere/at/all") && !refusal.contains("hunter2"), "{refusal}");
     assert!(masters_from(folder.path(), MasterKeySource::Command(Vec::new())).is_err());
+}
+
+#[test]
+fn a_key_that_signs_is_a_file_of_its_bytes() {
+    let folder = scratch();
+    let keys = keys::open(folder.path()).expect("open");
+    let key = keys.signer("oyster").expect("make a key");
+    let path = folder.path().join("oyster.signer");
+    assert_eq!(std::fs::read(&path).expect("read"), key.expose());
+    assert_eq!(std::fs::metadata(&path).expect("metadata").permissions().mode() & 0o777, 0o600);
+    assert_eq!(keys.signer("oyster").expect("read it"), key);
+    assert_ne!(keys.signer("receipts").expect("make another"), key);
+
+    let next = NodeKey::new([7; 32]);
+    keys.replace_signer("oyster", &next).expect("replace");
+    assert_eq!(keys::open(folder.path()).expect("open again").signer("oyster").expect("read it"), next);
+
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("change the mode");
+    let refused = keys.signer("oyster").expect_err("others may read it").to_string();
+    assert!(refused.contains("chmod 600"), "{refused}");
+    for wrong in [&b""[..], &[7; 31], &[7; 33]] {
+        std::fs::write(&path, wrong).expect("write");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("change the mode");
+        let refused = keys.signer("oyster").expect_err("it is no key").to_string();
+        assert!(refused.contains("32 bytes and nothing else"), "{refused}");
+    }
+    assert!(keys.signer("../oyster").is_err());
+}
+
+#[test]
+fn what_is_published_is_there_after_opening_again() {
+    let folder = scratch();
+    let keys = keys::open(folder.path()).expect("open");
+    assert_eq!(keys.published().expect("read"), None);
+    keys.publish(b"one").expect("publish");
+    keys.publish(b"two").expect("publish");
+    let again = keys::open(folder.path()).expect("open again");
+    assert_eq!(again.published().expect("read").as_deref(), Some(&b"two"[..]));
 }

@@ -135,3 +135,10 @@ async fn writing_goes_on_while_somebody_reads() {
     rows.next().expect("step").expect("the reader still sees the second row");
     assert!(rows.next().expect("step").is_none(), "and not what was written since");
 }
+
+#[tokio::test]
+async fn behaves_as_a_store_of_receipts() {
+    let folder = scratch();
+    conformance::receipts(&open(folder.path()).await).await;
+    conformance::receipts(&MemoryRecords::default()).await;
+}

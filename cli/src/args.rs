@@ -70,9 +70,22 @@ pub enum Verb {
     /// The stored content of a namespace
     #[command(subcommand)]
     Storage(commands::storage::Verb),
+    /// Domains of yours that lead to functions
+    #[command(subcommand)]
+    Domains(commands::domains::Verb),
     /// Wallets whose key is in a file
     #[command(subcommand)]
     Wallet(commands::wallet::Verb),
+    /// The certificates of the node
+    #[command(subcommand)]
+    Certificates(commands::certificates::Verb),
+    /// Receipts of signed replies
+    #[command(subcommand)]
+    Receipts(commands::receipts::Verb),
+    Verify(commands::verify::Args),
+    /// Code on a chain
+    #[command(subcommand)]
+    Oyster(commands::oyster::Verb),
     /// The configuration of a server
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -121,6 +134,7 @@ pub enum AuthVerb {
     #[command(subcommand)]
     Claims(commands::claims::Verb),
     RotateSigningKey(commands::rotate_signing_key::Args),
+    RotateReceiptKey(commands::rotate_receipt_key::Args),
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod backup;
 pub mod build;
 pub mod cache;
+pub mod certificates;
 pub mod claims;
 pub mod completions;
 pub mod config_show;
@@ -15,6 +16,7 @@ pub mod deploy;
 pub mod disable;
 pub mod docs;
 pub mod doctor;
+pub mod domains;
 pub mod enable;
 pub mod fsck;
 pub mod get;
@@ -29,16 +31,20 @@ pub mod logs;
 pub mod namespace;
 pub mod notify;
 pub mod owners;
+pub mod oyster;
 pub mod pubsub;
 pub mod push;
+pub mod receipts;
 pub mod restore;
 pub mod rollback;
+pub mod rotate_receipt_key;
 pub mod rotate_signing_key;
 pub mod run;
 pub mod secrets;
 pub mod serve;
 pub mod storage;
 pub mod triggers;
+pub mod verify;
 pub mod version;
 pub mod versions;
 pub mod wallet;
@@ -61,6 +67,7 @@ pub fn run(cli: Cli) -> Outcome {
         Verb::Auth(AuthVerb::Keys(verb)) => keys::run(&verb, shared),
         Verb::Auth(AuthVerb::Claims(verb)) => claims::run(&verb, shared),
         Verb::Auth(AuthVerb::RotateSigningKey(args)) => rotate_signing_key::run(&args, shared),
+        Verb::Auth(AuthVerb::RotateReceiptKey(args)) => rotate_receipt_key::run(&args, shared),
         Verb::Namespace(verb) => namespace::run(&verb, shared),
         Verb::Audit(args) => audit::run(&args, shared),
         Verb::Triggers(verb) => triggers::run(&verb, shared),
@@ -70,7 +77,12 @@ pub fn run(cli: Cli) -> Outcome {
         Verb::Push(verb) => push::run(&verb, shared),
         Verb::Notify(args) => notify::run(&args, shared),
         Verb::Storage(verb) => storage::run(&verb, shared),
+        Verb::Domains(verb) => domains::run(&verb, shared),
         Verb::Wallet(verb) => wallet::run(&verb, shared),
+        Verb::Certificates(verb) => certificates::run(&verb, shared),
+        Verb::Receipts(verb) => receipts::run(&verb, shared),
+        Verb::Verify(args) => verify::run(&args, shared),
+        Verb::Oyster(verb) => oyster::run(&verb, shared),
         Verb::Config(ConfigVerb::Show(args)) => config_show::run(&args, shared),
         Verb::Doctor(args) => doctor::run(&args, shared),
         Verb::Fsck(args) => fsck::run(&args, shared),

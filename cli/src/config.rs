@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use backends::push::PushEndpoints;
 use domain::{AddressRange, NamespaceSettings};
+use engines::jail::Level;
 use ports::{PushField, PushSettings};
 use reqwest::Url;
 
@@ -38,6 +39,7 @@ pub struct ServeConfig {
     /// Private addresses that functions may list, such as `10.0.0.0/8`.
     pub egress_private: Vec<AddressRange>,
     pub secrets: SecretsConfig,
+    pub chain: ChainConfig,
     pub retention: RetentionConfig,
     /// How long running calls may take to finish after SIGTERM.
     pub drain: Duration,
@@ -102,6 +104,15 @@ pub struct SecretsConfig {
     pub master_key_command: Option<String>,
 }
 
+/// Where code comes from that nobody deployed here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainConfig {
+    /// The JSON-RPC address of a chain; `None` means that there is none.
+    pub rpc: Option<Url>,
+    /// The address of the contract.
+    pub contract: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetentionConfig {
     pub audit_age_max: Duration,
@@ -113,10 +124,41 @@ pub struct RetentionConfig {
 pub struct GatewayConfig {
     /// Answer 429 RATE_LIMITED instead of 504 TIMEOUT, as the reference does.
     pub timeout_as_rate_limited: bool,
+    pub tls: TlsConfig,
     /// Proxies in front of the node.
     pub trusted_proxies: Vec<AddressRange>,
     /// Whose pages may open a WebSocket, beside those of the node's own host.
     pub allowed_origins: Vec<String>,
+    /// The name below which functions have host names; empty for none.
+    pub base_domain: String,
+    pub forward_headers: bool,
+    /// Asked for the proofs of domains; `None` means those of the system.
+    pub name_server: Option<SocketAddr>,
+}
+
+/// TLS as it is written down; whether it makes sense together, who opens it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    pub listen: Option<SocketAddr>,
+    pub certificates: Vec<PathBuf>,
+    pub keys: Vec<PathBuf>,
+    pub redirect: bool,
+    pub hsts: Option<Duration>,
+    pub acme: AcmeConfig,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeConfig {
+    /// `None` where nothing is ordered.
+    pub directory: Option<String>,
+    pub terms_agreed: bool,
+    pub contacts: Vec<String>,
+    /// Ordered at the start.
+    pub names: Vec<String>,
+    pub on_demand: bool,
+    /// By a certificate, and not by a file.
+    pub by_tls: bool,
+    pub ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +167,12 @@ pub struct EngineConfig {
     pub shards: Option<usize>,
     pub memory_keep_resident_bytes: usize,
     pub instances_max: usize,
+    pub require_isolation: Level,
+    pub jail_uid_first: u32,
+    /// `None` means that it is looked for.
+    pub workerd: Option<PathBuf>,
+    pub workers_max: u32,
+    pub worker_spares: u32,
 }
 
 impl From<&Settings> for ServeConfig {
@@ -165,6 +213,10 @@ impl From<&Settings> for ServeConfig {
                 master_key_env: settings.text_if_any("secrets.master_key_env"),
                 master_key_command: settings.text_if_any("secrets.master_key_command"),
             },
+            chain: ChainConfig {
+                rpc: Url::parse(settings.text("chain.rpc")).ok(),
+                contract: settings.text("chain.contract").to_owned(),
+            },
             retention: RetentionConfig {
                 audit_age_max: Duration::from_secs(settings.number("retention.audit_days") * 86_400),
                 age_max: Duration::from_secs(settings.number("retention.age_days") * 86_400),
@@ -173,21 +225,64 @@ impl From<&Settings> for ServeConfig {
             drain: Duration::from_secs(settings.number("drain_seconds")),
             gateway: GatewayConfig {
                 timeout_as_rate_limited: settings.switch("gateway.timeout_as_rate_limited"),
+                tls: tls(settings),
                 trusted_proxies: ranges(settings, "gateway.trusted_proxies"),
                 allowed_origins: schema::listed(settings.text("gateway.allowed_origins")).map(str::to_owned).collect(),
+                base_domain: settings.text("gateway.base_domain").trim_matches('.').to_owned(),
+                forward_headers: settings.switch("gateway.forward_headers"),
+                name_server: settings.text_if_any("gateway.name_server").and_then(|address| address.parse().ok()),
             },
             engine: EngineConfig {
                 shards: Some(settings.count("engine.shards")).filter(|shards| *shards > 0),
                 memory_keep_resident_bytes: settings.count("engine.memory_keep_resident_bytes"),
                 instances_max: settings.count("engine.instances_max"),
+                require_isolation: require_isolation(settings),
+                jail_uid_first: u32::try_from(settings.number("engine.jail_uid_first")).unwrap_or(u32::MAX),
+                workerd: Some(settings.text("engine.workerd")).filter(|path| !path.is_empty()).map(PathBuf::from),
+                workers_max: u32::try_from(settings.number("engine.workers_max")).unwrap_or(u32::MAX),
+                worker_spares: u32::try_from(settings.number("engine.worker_spares")).unwrap_or(u32::MAX),
             },
         }
+    }
+}
+
+fn require_isolation(settings: &Settings) -> Level {
+    match settings.text("engine.require_isolation") {
+        "full" => Level::Full,
+        "user" => Level::User,
+        _ => Level::None,
     }
 }
 
 fn ranges(settings: &Settings, path: &str) -> Vec<AddressRange> {
     let ranges = schema::listed(settings.text(path));
     ranges.map(|range| AddressRange::parse(range).expect("every value was checked when it was set")).collect()
+}
+
+fn tls(settings: &Settings) -> TlsConfig {
+    let paths = |path| schema::listed(settings.text(path)).map(PathBuf::from).collect();
+    let seconds = settings.number("gateway.tls.hsts_seconds");
+    TlsConfig {
+        listen: settings.text_if_any("gateway.tls.listen").and_then(|address| address.parse().ok()),
+        certificates: paths("gateway.tls.certificate"),
+        keys: paths("gateway.tls.key"),
+        redirect: settings.switch("gateway.tls.redirect"),
+        hsts: Some(Duration::from_secs(seconds)).filter(|life| !life.is_zero()),
+        acme: acme(settings),
+    }
+}
+
+fn acme(settings: &Settings) -> AcmeConfig {
+    let texts = |path| schema::listed(settings.text(path)).map(str::to_owned).collect();
+    AcmeConfig {
+        directory: settings.text_if_any("gateway.tls.acme.directory"),
+        terms_agreed: settings.switch("gateway.tls.acme.terms_agreed"),
+        contacts: texts("gateway.tls.acme.contact"),
+        names: texts("gateway.tls.acme.names"),
+        on_demand: settings.switch("gateway.tls.acme.on_demand"),
+        by_tls: settings.text("gateway.tls.acme.challenge") == "tls-alpn-01",
+        ca_file: settings.text_if_any("gateway.tls.acme.ca_file").map(PathBuf::from),
+    }
 }
 
 fn push(settings: &Settings) -> PushConfig {

@@ -297,7 +297,7 @@ pub fn read<T: DeserializeOwned>(document: &Value) -> Outcome<T> {
     })
 }
 
-fn client(url: &Url) -> reqwest::Result<Client> {
+pub(crate) fn client(url: &Url) -> reqwest::Result<Client> {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // An error means that the server part of this process has installed the same one already.
@@ -333,7 +333,7 @@ fn cause(error: &reqwest::Error) -> String {
     }
 }
 
-fn chain(error: &reqwest::Error) -> String {
+pub(crate) fn chain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

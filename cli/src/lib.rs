@@ -15,12 +15,20 @@ pub mod node;
 pub mod printable;
 pub mod project;
 pub mod reference;
+#[doc(hidden)]
+pub mod saved;
 pub mod screen;
 pub mod table;
 pub mod toolchain;
 pub mod units;
 pub mod wallet;
 pub mod wire;
+pub mod worker;
+
+/// Replays what fuzzing has found.
+#[cfg(test)]
+#[path = "../../fuzz/replay.rs"]
+mod replay;
 
 use std::process::ExitCode;
 

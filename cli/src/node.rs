@@ -1,12 +1,16 @@
 //! This node: the one place where engines, backends, platform and gateway are wired together.
 
+mod attack;
 mod backup;
 mod checks;
 mod fsck;
+mod jail;
 mod life;
 mod logging;
 mod run;
 mod serve;
+mod tls;
+mod workers;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,11 +19,15 @@ use anyhow::Context;
 use bytes::Bytes;
 use domain::{Error, LogLine, Manifest, ReplyHead, RequestId, Usage};
 
+pub use attack::{Attacked, LeftOut, attack_here};
 pub use backup::{Summary, backup, restore};
 pub use checks::checks;
 pub use fsck::fsck;
+pub use jail::jail_checks;
 pub use run::run;
 pub use serve::serve;
+pub use tls::certificate_checks;
+pub use workers::workerd_check;
 
 /// A call made here, without a server, under the limits of production.
 #[derive(Debug, Clone)]

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use domain::{Draft, Language, Manifest};
+use bytes::Bytes;
+use domain::{Draft, EngineKind, Language, Manifest};
 
 use crate::failure::{Exit, Failure, Outcome};
+use crate::worker;
 
 pub const MANIFEST: &str = "function.yaml";
 pub const MODULE: &str = "function.wasm";
@@ -41,9 +43,16 @@ impl Project {
         if let Some(language) = self.manifest.language {
             return Ok(language);
         }
+        if self.manifest.engine == EngineKind::Worker {
+            return Ok(Language::JavaScript);
+        }
         let found = languages_of(&self.folder)?;
         match found.as_slice() {
             [language] => Ok(*language),
+            [] if self.folder.join(domain::WORKER_MAIN).is_file() => {
+                Err(Failure::usage(format!("`{}` holds JavaScript", self.folder.display()))
+                    .hint(format!("write `language: js` into `{MANIFEST}`")))
+            }
             [] => Err(Failure::usage(format!("no sources in `{}`", self.folder.display()))
                 .hint(format!("write the handler, such as `function.go`, beside `{MANIFEST}`"))),
             _ => {
@@ -69,20 +78,24 @@ impl Project {
         Ok(newest_source(&self.folder)?.is_some_and(|source| source > built))
     }
 
-    /// Reads the module and checks its first bytes.
-    pub fn read_module(&self) -> Outcome<Vec<u8>> {
-        read_module(&self.module())
+    /// What is deployed: the module, whose first bytes are checked, or the modules of a worker.
+    pub fn read_code(&self) -> Outcome<Bytes> {
+        match self.manifest.engine {
+            EngineKind::Wasm => read_module(&self.module()).map(Bytes::from),
+            EngineKind::Worker => worker::pack(&self.folder, &self.manifest),
+        }
     }
 }
 
-/// A module alone: the manifest beside it if there is one, else the defaults under the file's name.
+/// A module alone, or a worker of one file: the manifest beside it if there is one, else the defaults under the file's name.
 pub fn of_module(path: &Path) -> Outcome<Manifest> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if folder.join(MANIFEST).exists() {
         return Ok(Project::open(folder)?.manifest);
     }
     let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
-    Draft { name: Some(name), ..Draft::default() }.check().map_err(|wrong| {
+    let engine = worker::is_module(path).then(|| EngineKind::Worker.as_str().to_owned());
+    Draft { name: Some(name), engine, ..Draft::default() }.check().map_err(|wrong| {
         Failure::usage(format!("the name of `{}` is no name of a function: {wrong}", path.display()))
             .hint(format!("rename the file, or write a `{MANIFEST}` beside it"))
     })
@@ -130,6 +143,8 @@ fn languages_of(folder: &Path) -> Outcome<Vec<Language>> {
         Language::C => has("c"),
         Language::Zig => has("zig"),
         Language::AssemblyScript => has("ts"),
+        // The manifest says so: plain scripts lie beside sources of all kinds.
+        Language::JavaScript => false,
     };
     Ok(Language::ALL.into_iter().filter(shows).collect())
 }

@@ -43,6 +43,8 @@ pub fn config_reference() -> String {
 fn takes(setting: &Setting) -> String {
     match setting.kind {
         Kind::Address => "address and port".to_owned(),
+        Kind::AddressOrNone => "address and port, or nothing".to_owned(),
+        Kind::List => "texts".to_owned(),
         Kind::Path => "path".to_owned(),
         Kind::OneOf(words) => format!("`{}`", words.join("`, `")),
         Kind::Number(least, most) => format!("{least} to {most}"),
@@ -50,6 +52,7 @@ fn takes(setting: &Setting) -> String {
         Kind::Text => "text".to_owned(),
         Kind::Secret => "text, never shown".to_owned(),
         Kind::Url => "http or https URL".to_owned(),
+        Kind::Contract => "address of Ethereum".to_owned(),
         Kind::Ranges => "ranges of addresses".to_owned(),
         Kind::Origins => "origins of pages, or `*`".to_owned(),
     }

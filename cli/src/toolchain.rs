@@ -25,7 +25,7 @@ pub fn build(project: &Project) -> Outcome<String> {
         [] => build_language(project)?,
         commands => build_commands(project, commands)?,
     };
-    project.read_module()?;
+    project.read_code()?;
     Ok(built_by)
 }
 
@@ -37,6 +37,7 @@ fn build_language(project: &Project) -> Outcome<String> {
         Language::C => c::build(project),
         Language::Zig => zig::build(project),
         Language::AssemblyScript => assemblyscript::build(project),
+        Language::JavaScript => Ok("nothing: it runs as it is".to_owned()),
     }
 }
 
@@ -58,6 +59,7 @@ pub fn find(language: Language) -> Result<Tool, Missing> {
         Language::C => c::find(),
         Language::Zig => zig::find(),
         Language::AssemblyScript => assemblyscript::find(&PathBuf::from(".")),
+        Language::JavaScript => Err(Missing::new("JavaScript needs no toolchain", "run it with workerd")),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The parsers of this crate, as the fuzz targets in `fuzz/` call them. Public only because those and the replay of their
 //! corpus stand outside of the crate; nothing else may use it.
 
-use crate::{Cid, EgressRule, FunctionRef, LIMITS, Manifest, PATTERN_CHARS_MAX, Pattern, TOPIC_BYTES_MAX, Topic};
+use crate::{
+    Cid, EgressRule, FunctionRef, LIMITS, Manifest, PATTERN_CHARS_MAX, Pattern, Receipt, TOPIC_BYTES_MAX, Topic, oyster,
+};
 
 /// The name of a target, which is that of its corpus, and what it calls.
 pub type Target = (&'static str, fn(&[u8]));
@@ -13,6 +15,9 @@ pub const TARGETS: &[Target] = &[
     ("cid", cid),
     ("egress_rule", egress_rule),
     ("topic_pattern", topic_pattern),
+    ("oyster_label", oyster_label),
+    ("oyster_calldata", oyster_calldata),
+    ("receipt", receipt),
 ];
 
 /// What is accepted is written as it was read.
@@ -65,4 +70,29 @@ pub fn topic_pattern(data: &[u8]) {
         assert!(parsed.matches(&format!("{topic}:")));
     }
     assert!(!matched || Topic::parse(topic).is_ok() || topic.is_empty() || topic.contains(char::is_control));
+}
+
+/// A label names one hash, and is written back as it was read, but for its case.
+pub fn oyster_label(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(hash) = oyster::hash_of_label(&text) {
+        assert_eq!(oyster::label_of_hash(&hash), text.to_ascii_uppercase());
+    }
+}
+
+/// Code lies within its calldata, ends with something, and is found again when it is stored anew.
+pub fn oyster_calldata(data: &[u8]) {
+    if let Ok(code) = oyster::code_of_calldata(data) {
+        assert!(code.len() < data.len() && code.last().is_some_and(|last| *last != 0));
+        assert_eq!(oyster::code_of_calldata(&oyster::calldata_of_code(code)), Ok(code));
+    }
+}
+
+/// What is accepted as a receipt has one text that is signed, of whole lines of ASCII, and survives being stored.
+pub fn receipt(data: &[u8]) {
+    let Ok(parsed) = Receipt::parse(data) else { return };
+    let base = parsed.signature_base();
+    assert!(base.is_ascii() && !base.ends_with('\n'));
+    let stored = serde_json::to_vec(&parsed).expect("a receipt serializes");
+    assert_eq!(Receipt::parse(&stored).expect("a stored receipt is read again"), parsed);
 }

@@ -15,7 +15,9 @@ pub mod fuzzing;
 mod manifest;
 mod name;
 mod namespace;
+pub mod oyster;
 mod push;
+mod receipt;
 mod record;
 mod spelling;
 mod sql;
@@ -33,12 +35,16 @@ pub use function::{FunctionState, FunctionVersion, VersionId};
 pub use jiff::Timestamp;
 pub use manifest::{
     Draft, EngineKind, InvalidField, InvalidManifest, LIMITS, Language, Manifest, ManifestLimits, Retry,
-    WebSocketLimits,
+    WORKER_COMPATIBILITY_DATE, WORKER_MAIN, WebSocketLimits, is_module_path,
 };
 pub use name::{FunctionName, FunctionRef, InvalidName, Namespace, RESERVED_NAMES, VersionNumber};
 pub use namespace::NamespaceSettings;
 pub use push::{
     InvalidPushMessage, PUSH_MESSAGE_BYTES_MAX, PushKind, PushMessage, PushPriority, PushSubscription, UnknownPushKind,
+};
+pub use receipt::{
+    ContentDigest, InvalidDigest, InvalidReceipt, KeyUse, PublishedKey, PublishedKeys, RECEIPT_ALGORITHM,
+    RECEIPT_LABEL, Receipt, ReceiptFacts, ReceiptLink, authority_text, printable_text, split_target,
 };
 pub use record::{Record, RecordQuery, Status};
 pub use spelling::nearest;

@@ -17,6 +17,7 @@ pub use yaml::InvalidManifest;
 /// The ranges of a manifest; `GET /v1/limits` publishes them.
 pub const LIMITS: ManifestLimits = ManifestLimits {
     memory_mb: (1, 256, 64),
+    worker_memory_mb: (128, 1024, 256),
     timeout_seconds: (1, 300, 30),
     retry_count: (0, 5, 0),
     retry_delay_seconds: (0, 300, 5),
@@ -34,6 +35,8 @@ pub const LIMITS: ManifestLimits = ManifestLimits {
 #[derive(Debug, Clone, Copy)]
 pub struct ManifestLimits {
     pub memory_mb: (u64, u64, u64),
+    /// The same for `engine: worker`.
+    pub worker_memory_mb: (u64, u64, u64),
     pub timeout_seconds: (u64, u64, u64),
     pub retry_count: (u64, u64, u64),
     pub retry_delay_seconds: (u64, u64, u64),
@@ -56,6 +59,36 @@ pub struct ManifestLimits {
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
     Wasm,
+    /// A JavaScript worker, in a process of its own.
+    Worker,
+}
+
+impl EngineKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EngineKind::Wasm => "wasm",
+            EngineKind::Worker => "worker",
+        }
+    }
+}
+
+/// The module that a worker begins with, unless its manifest names another.
+pub const WORKER_MAIN: &str = "index.js";
+
+/// The day whose behaviour of the JavaScript runtime a worker gets, unless its manifest names another.
+pub const WORKER_COMPATIBILITY_DATE: &str = "2026-11-01";
+
+/// The longest path of a module of a worker, in bytes.
+const MODULE_PATH_BYTES_MAX: usize = 200;
+
+/// Can this be the path of a module in the folder of a worker? A relative one of plain letters, that stays in the folder.
+pub fn is_module_path(path: &str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    path.len() <= MODULE_PATH_BYTES_MAX && path.split('/').all(plain)
 }
 
 /// The language of the sources; it decides only how `orama function build` builds them.
@@ -67,10 +100,13 @@ pub enum Language {
     C,
     Zig,
     AssemblyScript,
+    #[serde(rename = "js")]
+    JavaScript,
 }
 
 impl Language {
-    pub const ALL: [Language; 5] = [Language::Go, Language::Rust, Language::C, Language::Zig, Language::AssemblyScript];
+    pub const ALL: [Language; 6] =
+        [Language::Go, Language::Rust, Language::C, Language::Zig, Language::AssemblyScript, Language::JavaScript];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -79,6 +115,7 @@ impl Language {
             Language::C => "c",
             Language::Zig => "zig",
             Language::AssemblyScript => "assemblyscript",
+            Language::JavaScript => "js",
         }
     }
 
@@ -134,6 +171,18 @@ pub struct Manifest {
     /// Where its requests may go; `None` means every public address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub egress: Option<EgressPolicy>,
+    /// The module that a worker begins with; [`WORKER_MAIN`] when there is none here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub main: Option<String>,
+    /// The day, as `2026-11-01`, whose behaviour of the JavaScript runtime a worker gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compatibility_date: Option<String>,
+    /// Every reply carries the node's signature, and leaves a receipt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sign: bool,
+    /// The function answers at the host name of its code's hash, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_hash: bool,
 }
 
 impl Manifest {
@@ -174,6 +223,10 @@ pub struct Draft {
     pub ws_auth: Option<String>,
     pub triggers: Vec<TriggerSpec>,
     pub egress: Option<EgressPolicy>,
+    pub main: Option<String>,
+    pub compatibility_date: Option<String>,
+    pub sign: Option<bool>,
+    pub by_hash: Option<bool>,
 }
 
 /// A value outside what its field allows.
@@ -211,7 +264,21 @@ impl Draft {
             ws_auth,
             triggers,
             egress,
+            main,
+            compatibility_date,
+            sign,
+            by_hash,
         } = self;
+        let language = check_language(language.as_deref())?;
+        let engine = check_engine(engine.as_deref(), language)?;
+        check_of_wasm(
+            engine,
+            [("reactor", reactor), ("raw_http_response", raw_http_response), ("ws_persistent", ws_persistent)],
+        )?;
+        let memory_mb = match engine {
+            EngineKind::Wasm => LIMITS.memory_mb,
+            EngineKind::Worker => LIMITS.worker_memory_mb,
+        };
         check_env(&env)?;
         let triggers = checked_triggers(triggers)?;
         check_egress(egress.as_ref())?;
@@ -220,10 +287,10 @@ impl Draft {
             name: FunctionName::parse(&name).map_err(|refused| invalid("name", format!("is refused: {refused}")))?,
             public: public.unwrap_or(false),
             internal: internal.unwrap_or(false),
-            engine: check_engine(engine.as_deref())?,
-            language: check_language(language.as_deref())?,
+            engine,
+            language,
             build,
-            memory_mb: ranged("memory", memory, LIMITS.memory_mb, "MB")?,
+            memory_mb: ranged("memory", memory, memory_mb, "MB")?,
             timeout: seconds("timeout", timeout, LIMITS.timeout_seconds)?,
             retry: Retry {
                 count: ranged("retry.count", retry_count, LIMITS.retry_count, "attempts")?,
@@ -249,6 +316,10 @@ impl Draft {
             },
             triggers,
             egress,
+            main: checked_main(engine, main)?,
+            compatibility_date: checked_date(engine, compatibility_date)?,
+            sign: sign.unwrap_or(false),
+            by_hash: by_hash.unwrap_or(false),
         })
     }
 }
@@ -286,11 +357,61 @@ fn or_default(
     ranged(field, value.filter(|value| *value != 0), range, unit)
 }
 
-fn check_engine(engine: Option<&str>) -> Result<EngineKind, InvalidField> {
-    match engine {
-        None | Some("" | "wasm") => Ok(EngineKind::Wasm),
-        Some(other) => Err(invalid("engine", format!("is `{other}`, but only `wasm` is available"))),
+/// JavaScript alone runs in a worker, and a worker runs nothing else.
+fn check_engine(engine: Option<&str>, language: Option<Language>) -> Result<EngineKind, InvalidField> {
+    let of_language = match language {
+        Some(Language::JavaScript) => Some(EngineKind::Worker),
+        Some(_) => Some(EngineKind::Wasm),
+        None => None,
+    };
+    let named = match engine {
+        None | Some("") => None,
+        Some("wasm") => Some(EngineKind::Wasm),
+        Some("worker") => Some(EngineKind::Worker),
+        Some(other) => return Err(invalid("engine", format!("is `{other}`; known are `wasm` and `worker`"))),
+    };
+    match (named, of_language) {
+        (Some(named), Some(of_language)) if named != of_language => {
+            let needed = of_language.as_str();
+            Err(invalid("engine", format!("is `{}`, but the language needs `{needed}`", named.as_str())))
+        }
+        (named, of_language) => Ok(named.or(of_language).unwrap_or(EngineKind::Wasm)),
     }
+}
+
+/// What has a meaning for WebAssembly alone.
+fn check_of_wasm(engine: EngineKind, fields: [(&'static str, Option<bool>); 3]) -> Result<(), InvalidField> {
+    match fields.into_iter().find(|(_, given)| *given == Some(true)) {
+        Some((field, _)) if engine != EngineKind::Wasm => Err(invalid(field, "has a meaning for `engine: wasm` only")),
+        _ => Ok(()),
+    }
+}
+
+fn checked_main(engine: EngineKind, main: Option<String>) -> Result<Option<String>, InvalidField> {
+    let Some(main) = main.filter(|main| !main.is_empty()) else { return Ok(None) };
+    if engine != EngineKind::Worker {
+        return Err(invalid("main", "has a meaning for `engine: worker` only"));
+    }
+    match is_module_path(&main) && (main.ends_with(".js") || main.ends_with(".mjs")) {
+        true => Ok(Some(main)),
+        false => Err(invalid("main", "must be the path of a module below the folder, such as `src/index.js`")),
+    }
+}
+
+fn checked_date(engine: EngineKind, date: Option<String>) -> Result<Option<String>, InvalidField> {
+    let Some(date) = date.filter(|date| !date.is_empty()) else { return Ok(None) };
+    if engine != EngineKind::Worker {
+        return Err(invalid("compatibility_date", "has a meaning for `engine: worker` only"));
+    }
+    match is_day(&date) {
+        true => Ok(Some(date)),
+        false => Err(invalid("compatibility_date", format!("must be a day, such as `{WORKER_COMPATIBILITY_DATE}`"))),
+    }
+}
+
+/// A day as `2026-11-01`.
+fn is_day(text: &str) -> bool {
+    text.len() == WORKER_COMPATIBILITY_DATE.len() && text.parse::<jiff::civil::Date>().is_ok()
 }
 
 fn check_language(language: Option<&str>) -> Result<Option<Language>, InvalidField> {

@@ -5,11 +5,16 @@
 //!
 //! `unsafe` lives only in this crate of the workspace.
 
+mod engines;
 mod helper;
 mod host;
+pub mod jail;
 mod wasm;
+mod worker;
 
+pub use engines::{Engines, Worker};
 pub use helper::helper_main;
 #[doc(hidden)]
 pub use wasm::fuzzing;
 pub use wasm::{HelperCommand, OpenError, WasmConfig, WasmEngine, host_api_reference, settings};
+pub use worker::{NoWorkerd, WORKERD_OLDEST, WorkerConfig, WorkerEngine, WorkerLimits, Workerd};

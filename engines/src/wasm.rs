@@ -31,6 +31,7 @@ use ports::{
 use tokio::runtime::Handle;
 
 pub use abi::host_api_reference;
+pub(crate) use abi::{Answer as HostAnswer, call_by_name};
 pub(crate) use compile::compile_child;
 
 use cache::Cache;

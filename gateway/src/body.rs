@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use domain::{Error, ErrorCode};
 use http::{HeaderMap, StatusCode, header};
+use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
@@ -20,6 +21,12 @@ pub struct RequestBody(Kind);
 enum Kind {
     Whole(Bytes),
     Arriving(Incoming),
+}
+
+impl Default for RequestBody {
+    fn default() -> Self {
+        Self::whole(Bytes::new())
+    }
 }
 
 impl RequestBody {
@@ -45,7 +52,8 @@ pub(crate) struct BodyReader {
     /// What `Content-Length` says; the HTTP library holds the client to it.
     declared: Option<u64>,
     pace: Pace,
-    started: Option<Instant>,
+    /// How long its client was waited for, all in all: what we make of the pieces takes its own time.
+    waited: Duration,
     received: u64,
 }
 
@@ -53,45 +61,57 @@ impl BodyReader {
     pub(crate) fn new(body: RequestBody, headers: &HeaderMap, edge: &EdgeConfig) -> Self {
         let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let pace = Pace { idle: edge.body_idle, bytes_per_second_min: edge.body_bytes_per_second_min };
-        Self { body, declared, pace, started: None, received: 0 }
+        Self { body, declared, pace, waited: Duration::ZERO, received: 0 }
     }
 
     pub(crate) fn declared(&self) -> Option<u64> {
         self.declared
     }
 
+    /// Is it known already that nothing comes?
+    pub(crate) fn is_empty(&self) -> bool {
+        match &self.body.0 {
+            Kind::Whole(bytes) => bytes.is_empty(),
+            Kind::Arriving(body) => http_body::Body::is_end_stream(body),
+        }
+    }
+
     /// The next piece; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
-        let deadline = self.deadline();
-        let body = match &mut self.body.0 {
-            Kind::Whole(bytes) if bytes.is_empty() => return Ok(None),
-            Kind::Whole(bytes) => return Ok(Some(std::mem::take(bytes))),
-            Kind::Arriving(body) => body,
-        };
         loop {
-            if http_body::Body::is_end_stream(body) {
-                return Ok(None);
-            }
-            let frame = match timeout_at(deadline, body.frame()).await {
-                Err(_) => return Err(too_slow()),
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(_))) => return Err(Refusal::invalid("the body ended before it was complete").close()),
-                Ok(Some(Ok(frame))) => frame,
-            };
-            // Trailers carry nothing that we read.
-            if let Ok(data) = frame.into_data() {
-                self.received += data.len() as u64;
-                return Ok(Some(data));
+            match self.next_frame().await?.map(Frame::into_data) {
+                None => return Ok(None),
+                Some(Ok(data)) => return Ok(Some(data)),
+                // Trailers carry nothing that we read.
+                Some(Err(_trailers)) => {}
             }
         }
     }
 
+    /// The next piece, or what stands behind the last one; `None` at the end.
+    pub(crate) async fn next_frame(&mut self) -> Result<Option<Frame<Bytes>>, Refusal> {
+        let (began, allowed) = (Instant::now(), self.allowed());
+        let body = match &mut self.body.0 {
+            Kind::Whole(bytes) if bytes.is_empty() => return Ok(None),
+            Kind::Whole(bytes) => return Ok(Some(Frame::data(std::mem::take(bytes)))),
+            Kind::Arriving(body) if http_body::Body::is_end_stream(body) => return Ok(None),
+            Kind::Arriving(body) => body,
+        };
+        let frame = match timeout_at(began + allowed, body.frame()).await {
+            Err(_) => return Err(too_slow()),
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(_))) => return Err(Refusal::invalid("the body ended before it was complete").close()),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        self.waited += began.elapsed();
+        self.received += frame.data_ref().map_or(0, |data| data.len() as u64);
+        Ok(Some(frame))
+    }
+
     /// No piece may keep us waiting longer than `idle`, and all together must keep the least rate.
-    fn deadline(&mut self) -> Instant {
-        let now = Instant::now();
-        let started = *self.started.get_or_insert(now);
+    fn allowed(&self) -> Duration {
         let earned = Duration::from_secs(self.received / u64::from(self.pace.bytes_per_second_min.max(1)));
-        (now + self.pace.idle).min(started + self.pace.idle + earned)
+        self.pace.idle.min((self.pace.idle + earned).saturating_sub(self.waited))
     }
 
     /// The whole body, refused as soon as it is known to be larger than `limit`.

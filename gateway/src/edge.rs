@@ -2,7 +2,7 @@
 //! makes for us.
 //!
 //! `axum::serve` and hyper alone keep a half-sent header open for ever, and answer requests that have no `Host`, two, or
-//! both `Content-Length` and `Transfer-Encoding`. `stream.rs` has the timers, `framing.rs` sees what the parser hides,
+//! both `Content-Length` and `Transfer-Encoding`. `transport.rs` is TCP or TLS, `stream.rs` has the timers, `framing.rs` sees what the parser hides,
 //! `admission.rs` refuses, `connection.rs` serves one connection.
 
 mod admission;
@@ -11,6 +11,7 @@ mod connections;
 pub(crate) mod framing;
 mod listen;
 mod stream;
+mod transport;
 
 use std::io;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::Gateway;
 
 pub(crate) use connections::{Connections, Place};
 pub use listen::{Bound, bind};
+pub(crate) use transport::Transport;
 
 /// The limits and timers of the edge.
 #[derive(Debug, Clone)]
@@ -72,17 +74,31 @@ impl Default for EdgeConfig {
 /// The pause after an accept that failed, so that running out of descriptors does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts and serves connections until `shutdown`, then waits for running requests, up to `drain`.
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+    /// HTTP over TLS, as [`crate::GatewayConfig::tls`] says; without that, every connection is closed.
+    Https,
+}
+
+/// Accepts and serves plain connections until `shutdown`, then waits for running requests, up to `drain`.
 ///
 /// Run it once for each shard. Connections are tasks of the calling runtime, owned by this future: dropping it ends them.
 pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, shutdown: CancellationToken) {
+    serve_as(listener, Scheme::Http, gateway, shutdown).await;
+}
+
+/// The same for connections of either kind.
+pub async fn serve_as(listener: TcpListener, scheme: Scheme, gateway: Arc<Gateway>, shutdown: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((tcp, peer)) => {
                     if let Some(place) = gateway.connections.admit(peer.ip()) {
-                        connections.spawn(connection::serve(tcp, place, gateway.clone(), shutdown.clone()));
+                        connections.spawn(connection::serve(tcp, place, scheme, gateway.clone(), shutdown.clone()));
                     }
                 }
                 Err(error) => back_off(&error).await,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use domain::{Error, ErrorCode, FailureKind, RequestId};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
@@ -20,6 +21,8 @@ pub enum ErrorForm {
     Envelope,
     /// `error` is the text: the published client library prints it as it is.
     Flat,
+    /// The message alone, as plain text: for who calls code by its hash.
+    Text,
 }
 
 /// An error on its way to the client.
@@ -89,6 +92,15 @@ impl Refusal {
         self.0.error.code
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// What a user may read of it.
+    pub(crate) fn into_error(self) -> Error {
+        self.0.error
+    }
+
     pub(crate) fn message(&self) -> &str {
         &self.0.error.message
     }
@@ -114,6 +126,7 @@ impl Refusal {
         let mut reply = match form {
             ErrorForm::Envelope => reply::json(status, &Envelope::of(&error, request_id)),
             ErrorForm::Flat => reply::json(status, &Flat::of(&error, request_id)),
+            ErrorForm::Text => reply::of(status, reply::TEXT, Bytes::from(error.message.clone())),
         };
         let headers = reply.headers_mut();
         if let Some(wait) = error.retry_after {

@@ -17,7 +17,7 @@ use crate::edge::EdgeConfig;
 use crate::error::Refusal;
 use crate::routes::Access;
 use crate::routes::{Captures, Route};
-use crate::{Gateway, query};
+use crate::{Gateway, hosts, query};
 
 pub(crate) struct Exchange {
     pub(crate) parts: Parts,
@@ -28,6 +28,8 @@ pub(crate) struct Exchange {
     pub(crate) client: IpAddr,
     /// Set on the routes whose requests are written down.
     pub(crate) note: Option<Arc<Note>>,
+    /// Set on the host of a namespace, where there is no other.
+    pub(crate) home: Option<Namespace>,
     route: &'static Route,
     captures: Captures,
     peer: IpAddr,
@@ -58,7 +60,18 @@ impl Exchange {
     ) -> Self {
         let body = BodyReader::new(body, &parts.headers, edge);
         let note = route.audit.map(|_| Arc::default());
-        Self { parts, body, caller: identity.caller().clone(), request_id, client, note, route, captures, peer }
+        Self {
+            parts,
+            body,
+            caller: identity.caller().clone(),
+            request_id,
+            client,
+            note,
+            home: None,
+            route,
+            captures,
+            peer,
+        }
     }
 
     /// The whole body, once there is room for it.
@@ -74,7 +87,7 @@ impl Exchange {
         if self.caller.is_anonymous() {
             return Ok(());
         }
-        let identity = credential::resolve(gateway, &self.parts);
+        let identity = hosts::at_home(gateway, credential::resolve(gateway, &self.parts), self.home.as_ref());
         Access::Credential.admit(&identity)?;
         self.caller = identity.caller().clone();
         Ok(())
@@ -113,9 +126,15 @@ impl Exchange {
 
     /// The host that the client speaks to, as it wrote it.
     pub(crate) fn host(&self) -> &str {
-        let authority = self.parts.uri.authority().map(|authority| authority.as_str());
-        let header = || self.parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
-        authority.or_else(header).unwrap_or_default()
+        hosts::host_of(&self.parts)
+    }
+
+    /// A namespace that the request names; on the host of one, every other is unknown.
+    pub(crate) fn at_home(&self, named: Namespace) -> Result<Namespace, Refusal> {
+        match &self.home {
+            Some(home) if *home != named => Err(Error::not_found(format!("namespace `{named}` not found")).into()),
+            _ => Ok(named),
+        }
     }
 
     pub(crate) fn header(&self, name: header::HeaderName) -> Option<&str> {
@@ -157,13 +176,13 @@ impl Exchange {
     }
 
     pub(crate) fn namespace_capture(&self, index: usize) -> Result<Namespace, Refusal> {
-        parse_namespace(&self.capture(index)?)
+        self.at_home(parse_namespace(&self.capture(index)?)?)
     }
 
     /// The namespace to manage: that of the credential, unless the request names one, which the platform then checks.
     pub(crate) fn managed_namespace(&self) -> Result<Namespace, Refusal> {
         match self.query("namespace").filter(|named| !named.is_empty()) {
-            Some(named) => parse_namespace(&named),
+            Some(named) => self.at_home(parse_namespace(&named)?),
             None => self.own_namespace(),
         }
     }

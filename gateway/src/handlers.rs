@@ -4,9 +4,11 @@
 
 pub(crate) mod audit;
 pub(crate) mod cache;
+pub(crate) mod certificates;
 pub(crate) mod claims;
 pub(crate) mod database;
 pub(crate) mod deploy;
+pub(crate) mod domains;
 pub(crate) mod functions;
 pub(crate) mod invoke;
 pub(crate) mod jobs;
@@ -18,6 +20,7 @@ pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod pubsub;
 pub(crate) mod push;
+pub(crate) mod receipts;
 pub(crate) mod secrets;
 pub(crate) mod sign_in;
 pub(crate) mod sockets;

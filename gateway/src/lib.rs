@@ -16,11 +16,13 @@ mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handlers;
+mod hosts;
 mod ids;
 mod metrics;
 mod query;
 mod reply;
 mod routes;
+mod tls;
 mod websocket;
 
 use std::net::IpAddr;
@@ -43,10 +45,11 @@ use metrics::Metrics;
 use routes::{Counted, Found, Handler};
 
 pub use body::RequestBody;
-pub use edge::{Bound, EdgeConfig, bind, serve};
+pub use edge::{Bound, EdgeConfig, Scheme, bind, serve, serve_as};
 pub use error::ErrorForm;
 pub use reply::{BrokenOff, Reply, ReplyBody};
 pub use routes::{Access, ROUTES, Route, Verb};
+pub use tls::{HostNames, Tls, TlsConfig, TlsError};
 pub use websocket::SocketConfig;
 
 /// Which build this is, as `GET /v1/version` tells it.
@@ -67,6 +70,8 @@ impl Default for Build {
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
     pub edge: EdgeConfig,
+    /// `None` where only plain HTTP is spoken.
+    pub tls: Option<Arc<Tls>>,
     pub build: Build,
     /// Answer a function's timeout with 429 `RATE_LIMITED`, as the reference does, and not with 504 `TIMEOUT`.
     pub timeout_as_rate_limited: bool,
@@ -77,18 +82,25 @@ pub struct GatewayConfig {
     pub sockets: Arc<SocketConfig>,
     /// Whose pages may open a WebSocket, beside those of our own host: `https://app.example.com`, or `*` for all.
     pub allowed_origins: Vec<String>,
+    /// Below this name every function has a host name of its own; empty for none.
+    pub base_domain: String,
+    /// Tell our request id in the replies of functions that were called by their host name, where nothing else is ours.
+    pub forward_headers: bool,
 }
 
 impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             edge: EdgeConfig::default(),
+            tls: None,
             build: Build::default(),
             timeout_as_rate_limited: false,
             trusted_proxies: address::this_machine(),
             uploads: 4,
             sockets: Arc::default(),
             allowed_origins: Vec::new(),
+            base_domain: "localhost".to_owned(),
+            forward_headers: false,
         }
     }
 }
@@ -125,6 +137,15 @@ struct Known {
     errors: ErrorForm,
     /// What is left of the caller's limit, if there is one.
     left: Option<RateLeft>,
+    /// The reply is that of a function on its own host name.
+    forwarded: bool,
+}
+
+/// A request as it came to the door.
+struct Arrival<'a> {
+    /// The other end of the connection, which may be a proxy.
+    peer: IpAddr,
+    request_id: &'a RequestId,
 }
 
 impl Gateway {
@@ -155,10 +176,11 @@ impl Gateway {
         let (parts, body) = request.into_parts();
         let head_only = parts.method == Method::HEAD;
         let mut known = Known::default();
-        let answer = self.answer(parts, body, peer, &request_id, &mut known);
+        let arrival = Arrival { peer, request_id: &request_id };
+        let answer = self.answer(parts, body, &arrival, &mut known);
         let answer = audit::unpanicked(answer, &request_id).await;
         let mut reply = self.finish(answer, &request_id, &known);
-        if head_only {
+        if head_only && !known.forwarded {
             reply::without_body(&mut reply);
         }
         reply
@@ -181,8 +203,18 @@ impl Gateway {
         self.finish(Err(refusal), &request_id, &Known::default())
     }
 
+    /// Gives a reply that the edge made what all of ours carry.
+    pub(crate) fn adopt(&self, reply: Reply) -> Reply {
+        self.finish(Ok(reply), &self.request_ids.next(), &Known::default())
+    }
+
     fn finish(&self, answer: Answer, request_id: &RequestId, known: &Known) -> Reply {
         let mut reply = answer.unwrap_or_else(|refusal| refusal.render(known.errors, request_id, &self.config));
+        if known.forwarded {
+            // It is the function's, and complete.
+            self.metrics.forwarded(reply.status());
+            return reply;
+        }
         reply::add_common_headers(&mut reply, request_id);
         if let Some(left) = &known.left {
             reply::add_rate_headers(reply.headers_mut(), left);
@@ -195,10 +227,16 @@ impl Gateway {
         self: &Arc<Self>,
         parts: Parts,
         body: RequestBody,
-        peer: IpAddr,
-        request_id: &RequestId,
+        arrival: &Arrival<'_>,
         known: &mut Known,
     ) -> Answer {
+        let home = match hosts::door(self, &parts, known) {
+            hosts::Door::Api(home) => home,
+            // Boxed: a request to the API shall not carry the size of what it does not do.
+            hosts::Door::Function(target) => {
+                return Box::pin(hosts::answer(self, (parts, body), arrival, target, known)).await;
+            }
+        };
         if parts.method == Method::OPTIONS && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
             return Ok(reply::preflight());
         }
@@ -214,12 +252,14 @@ impl Gateway {
             Found::Nothing => return Err(routes::unknown_path(parts.uri.path())),
         };
         (known.route, known.errors) = (Some(index), route.errors);
-        let identity = credential::resolve(self, &parts);
+        let identity = hosts::at_home(self, credential::resolve(self, &parts), home.as_ref());
+        let Arrival { peer, request_id } = *arrival;
         let client = address::of_client(&self.config.trusted_proxies, &parts.headers, peer);
         let admitted = self.admit(route, &identity, client, known);
         let from = (peer, client);
-        let exchange =
+        let mut exchange =
             Exchange::new(parts, body, (route, captures), identity, request_id.clone(), from, &self.config.edge);
+        exchange.home = home;
         if let Err(refusal) = admitted {
             return self.refused(route, &exchange, refusal).await;
         }

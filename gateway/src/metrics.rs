@@ -11,6 +11,7 @@ use platform::{DURATION_BOUNDS_SECONDS, DeliveryCounts, MetricsSnapshot};
 use ports::PubSubCounts;
 
 use crate::routes::{ROUTES, Verb};
+use crate::tls::HandshakeCounts;
 use crate::websocket::SocketCounts;
 
 /// Requests of one route, by class of status.
@@ -20,6 +21,8 @@ pub(crate) struct Metrics {
     routes: Vec<ByClass>,
     /// Requests that found no route.
     elsewhere: ByClass,
+    /// Requests that a function answered on its own host name.
+    forwarded: ByClass,
     pub(crate) sockets: Arc<SocketCounts>,
 }
 
@@ -28,14 +31,30 @@ impl Metrics {
         Self {
             routes: (0..routes).map(|_| ByClass::default()).collect(),
             elsewhere: ByClass::default(),
+            forwarded: ByClass::default(),
             sockets: Arc::default(),
         }
     }
 
     pub(crate) fn answered(&self, route: Option<usize>, status: StatusCode) {
         let classes = route.and_then(|index| self.routes.get(index)).unwrap_or(&self.elsewhere);
-        let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
-        classes[class].fetch_add(1, Ordering::Relaxed);
+        count(classes, status);
+    }
+
+    pub(crate) fn forwarded(&self, status: StatusCode) {
+        count(&self.forwarded, status);
+    }
+
+    /// What TLS adds: `certificates` counts those that have at most so many days left.
+    pub(crate) fn render_tls(text: &mut String, handshakes: &HandshakeCounts, certificates: &[(&str, u64)]) {
+        head(text, "orama_tls_handshakes_total", "counter", "Handshakes of TLS, by how they ended.");
+        for (how, count) in handshakes.ends() {
+            line(text, &format!(r#"orama_tls_handshakes_total{{how="{how}"}}"#), count);
+        }
+        head(text, "orama_tls_certificates", "gauge", "Certificates, by the most days that they have left.");
+        for (days, count) in certificates {
+            line(text, &format!(r#"orama_tls_certificates{{days_left="{days}"}}"#), *count);
+        }
     }
 
     pub(crate) fn render(&self, connections: &crate::edge::Connections, calls: &MetricsSnapshot) -> String {
@@ -66,7 +85,13 @@ impl Metrics {
             render_classes(text, method, route.path, classes);
         }
         render_classes(text, "*", "none", &self.elsewhere);
+        render_classes(text, "*", "host", &self.forwarded);
     }
+}
+
+fn count(classes: &ByClass, status: StatusCode) {
+    let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
+    classes[class].fetch_add(1, Ordering::Relaxed);
 }
 
 fn render_classes(text: &mut String, method: &str, route: &str, classes: &ByClass) {

@@ -29,6 +29,11 @@ pub(crate) fn without(query: &str, drop: impl Fn(&str, &str) -> bool) -> Option<
     (!kept.is_empty()).then(|| kept.join("&"))
 }
 
+/// Is there a parameter that `wanted` names by name and decoded value?
+pub(crate) fn holds(query: &str, wanted: impl Fn(&str, &str) -> bool) -> bool {
+    pairs(query).any(|(name, value)| decode(value, true).is_some_and(|value| wanted(name, &value)))
+}
+
 fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').map(split)
 }

@@ -17,6 +17,7 @@ pub type Reply = Response<ReplyBody>;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const DURATION_MS: HeaderName = HeaderName::from_static("x-duration-ms");
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 pub(crate) fn of(status: StatusCode, content_type: HeaderValue, body: impl Into<ReplyBody>) -> Reply {
     let mut reply = Response::new(body.into());

@@ -16,8 +16,8 @@ use crate::credential::Identity;
 use crate::error::{Answer, ErrorForm, Refusal};
 use crate::exchange::Exchange;
 use crate::handlers::{
-    audit, cache, claims, database, deploy, functions, invoke, jobs, keys, logs, namespaces, network, node, pubsub,
-    push, secrets, sign_in, sockets, storage, tokens, triggers,
+    audit, cache, certificates, claims, database, deploy, domains, functions, invoke, jobs, keys, logs, namespaces,
+    network, node, pubsub, push, receipts, secrets, sign_in, sockets, storage, tokens, triggers,
 };
 
 pub(crate) use openapi::openapi;
@@ -295,6 +295,10 @@ pub static ROUTES: &[Route] = routes! {
         "The keys that verify access tokens", "", (200, "`keys` (RFC 7517)");
     POST "/v1/auth/signing-keys/rotate", Access::Operator, LIBRARY.audit("auth.rotate_signing_key"), tokens::rotate,
         "Sign tokens with a new key from now on", "", (200, "`kid`");
+    GET "/.well-known/orama-keys.json", Access::Public, LIBRARY, receipts::keys,
+        "The keys that sign replies and receipts, the earlier ones too", "", (200, "`keys`");
+    POST "/v1/auth/receipt-keys/rotate", Access::Operator, LIBRARY.audit("auth.rotate_receipt_key"), receipts::rotate,
+        "Sign receipts (or replies) with a new key from now on", "JSON: `use`: `receipts` or `oyster`", (200, "the key");
     GET "/v1/auth/keys", ADMIN, LIBRARY, keys::list, "The API keys of the namespace", "", (200, "`keys`, `count`");
     POST "/v1/auth/keys", ADMIN, LIBRARY.audit("key.create"), keys::create,
         "Make an API key", "JSON: `name`, `scopes`, `expires_in_seconds`", (201, "`key`, `id` and what lists show");
@@ -331,6 +335,9 @@ pub static ROUTES: &[Route] = routes! {
         (200, "`requests_per_minute`, `caller_requests_per_minute`");
     DELETE "/v1/namespace/rate-limit", Access::Operator, OURS.audit("namespace.rate_limit"), namespaces::clear_rate_limit,
         "Let a namespace follow the node again", "", (200, "`requests_per_minute`, `caller_requests_per_minute`");
+    GET "/v1/receipts", DEPLOY, OURS, receipts::list,
+        "The receipts of `?function=`, in the order of their chain, behind `?after=`", "", (200, "`receipts`, `count`, `next`");
+    GET "/v1/receipts/{request}", DEPLOY, OURS, receipts::get, "The receipt of a call", "", (200, "the receipt");
     GET "/v1/audit", ADMIN, OURS, audit::list,
         "What was done, by whom, with what outcome", "", (200, "`events`, `count`");
 
@@ -455,6 +462,16 @@ pub static ROUTES: &[Route] = routes! {
     DELETE "/v1/inbox/{message}", Access::Credential, OURS, push::delete_message,
         "Delete a message of one's own inbox", "", (200, "`status`");
 
+    GET "/v1/domains", ADMIN, OURS, domains::list,
+        "The domains of others that lead to functions of the namespace", "", (200, "`domains`, `count`");
+    POST "/v1/domains", ADMIN, OURS.audit("domain.add"), domains::add,
+        "Claim a domain for a function, or lead it to another one", "JSON: `domain`, `function`",
+        (201, "`domain`, `status`, and `record` with `token`, which proves it in the DNS");
+    POST "/v1/domains/{domain}/verify", ADMIN, OURS.audit("domain.verify"), domains::verify,
+        "Look for the proof; found, the domain leads here and to no other namespace", "", (200, "the domain");
+    DELETE "/v1/domains/{domain}", ADMIN, OURS.audit("domain.remove"), domains::remove,
+        "Give a domain up", "", (200, "`status`");
+
     GET "/v1/network/status", Access::Public, LIBRARY, network::status,
         "How this node is connected", "", (200, "`connected`, `peer_count`, `node_id`, `uptime`");
     GET "/v1/network/peers", Access::Public, LIBRARY, network::peers, "The peers of this node", "", (200, "`peers`");
@@ -473,6 +490,8 @@ pub static ROUTES: &[Route] = routes! {
     GET "/ready", Access::Public, PROBE, node::ready, "May calls be sent here", "", (200, "`ready`");
     GET "/v1/version", Access::Public, OURS, node::version, "Which build this is", "", (200, "`version`, `commit`, `build_time`");
     GET "/v1/limits", Access::Public, OURS, node::limits, "Every limit and default", "", (200, "limits by topic");
+    GET "/v1/certificates", Access::Operator, OURS, certificates::list,
+        "The certificates that the node shows", "", (200, "`certificates`, `count`");
     GET "/v1/openapi.json", Access::Public, OURS, node::openapi, "This document", "", (200, "OpenAPI 3.1");
     GET "/metrics", Access::LocalOrOperator, PROBE, node::metrics, "Counters for Prometheus", "", (200, "text");
 };

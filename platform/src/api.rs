@@ -164,6 +164,8 @@ pub struct Outcome {
     pub result: Result<Success, Error>,
     /// The outcome was stored by an earlier call with the same `Idempotency-Key`.
     pub replayed: bool,
+    /// The version that ran; `None` when none did, or not now.
+    pub version: Option<Arc<FunctionVersion>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

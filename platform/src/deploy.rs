@@ -110,9 +110,10 @@ impl Platform {
         Ok(())
     }
 
-    /// Drops code that no version refers to any more. Whoever calls this holds `management`.
+    /// Drops code that no version refers to any more, and that did not come from a chain. Whoever calls this holds `management`.
     pub(crate) async fn forget_unless_used(&self, code: &Cid) {
-        if self.functions.load().referenced_code().contains(code) {
+        let used = self.functions.load().referenced_code().contains(code);
+        if used || self.chain.referenced_code().contains(code) {
             return;
         }
         self.engine.forget(code).await;

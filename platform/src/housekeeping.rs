@@ -6,14 +6,20 @@ use std::time::Duration;
 use ports::{Storage, StorageError};
 
 use crate::Platform;
+use crate::chain::Chain;
 use crate::idempotency::REPLY_LIFETIME;
 use crate::registry::Functions;
 
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Deletes code that no version refers to: what a crash between storing and publishing leaves.
-pub(crate) async fn sweep_code(functions: &Functions, storage: &dyn Storage) -> Result<(), StorageError> {
-    let used = functions.referenced_code();
+/// Deletes code that no version refers to, nor came from a chain: what a crash between storing and publishing leaves.
+pub(crate) async fn sweep_code(
+    functions: &Functions,
+    chain: &Chain,
+    storage: &dyn Storage,
+) -> Result<(), StorageError> {
+    let mut used = functions.referenced_code();
+    used.extend(chain.referenced_code());
     for code in storage.list().await?.into_iter().filter(|code| !used.contains(code)) {
         tracing::info!(%code, "deleting code that no version refers to");
         storage.delete(&code).await?;
@@ -42,6 +48,9 @@ impl Platform {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "deleted records past their retention"),
             Err(cause) => tracing::warn!(cause = &cause as &dyn std::error::Error, "failed to prune records"),
+        }
+        if let Err(cause) = self.records.prune_receipts(&self.config.retention, now).await {
+            tracing::warn!(cause = &cause as &dyn std::error::Error, "failed to prune receipts");
         }
         let expired = now.checked_sub(REPLY_LIFETIME).unwrap_or(now);
         if let Err(cause) = self.registry.expire_replies(expired).await {

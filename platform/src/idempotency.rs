@@ -90,7 +90,7 @@ impl Platform {
 }
 
 fn failed(request_id: RequestId, error: Error) -> Outcome {
-    Outcome { request_id, duration: Duration::ZERO, result: Err(error), replayed: false }
+    Outcome { request_id, duration: Duration::ZERO, result: Err(error), replayed: false, version: None }
 }
 
 fn caller_id(invoke: &Invoke) -> String {
@@ -128,5 +128,5 @@ fn replay(stored: StoredOutcome) -> Outcome {
         Some(error) => Err(error),
         None => Ok(Success { head, body }),
     };
-    Outcome { request_id, duration: Duration::from_millis(duration_ms), result, replayed: true }
+    Outcome { request_id, duration: Duration::from_millis(duration_ms), result, replayed: true, version: None }
 }

@@ -13,6 +13,7 @@ use ports::{Call, CallContext, Ended, Failed, Observed, Reply};
 use crate::Platform;
 use crate::api::{Cause, Invoke, Outcome, Success};
 use crate::authorise::{self, unknown_function};
+use crate::forward::Passed;
 use crate::functions::unknown_version;
 use crate::permits::{FunctionSlots, Patience, Tenant};
 use crate::registry::Live;
@@ -22,8 +23,8 @@ const DEPTH_MAX: u8 = 8;
 
 /// What a call needs of the registry, found once.
 pub(crate) struct Found {
-    tenant: Arc<Tenant>,
-    slots: Arc<FunctionSlots>,
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) slots: Arc<FunctionSlots>,
     pub(crate) live: Arc<Live>,
 }
 
@@ -91,9 +92,11 @@ impl Platform {
         // Held until the record is handed over, between attempts too: a stop waits for it. Only a stop can refuse it, and then
         // nobody is admitted either.
         let _under_way = self.under_way.try_read();
+        let mut version = None;
         let result = match self.admit(&invoke) {
             Err(refused) => Err(refused),
             Ok(found) => {
+                version = Some(found.live.version.clone());
                 // Whoever comes from another namespace is nobody in this one: its claims are another tenant's words.
                 if invoke.caller.is_foreign_to(&invoke.namespace) {
                     invoke.caller = self.nobody.clone();
@@ -102,7 +105,7 @@ impl Platform {
             }
         };
         let duration = self.clock.instant().saturating_duration_since(started);
-        Outcome { request_id: invoke.request_id, duration, result, replayed: false }
+        Outcome { request_id: invoke.request_id, duration, result, replayed: false, version }
     }
 
     /// Makes a call that the platform owes a function: there is no caller who could be refused, and its places are not those of
@@ -270,7 +273,7 @@ impl Platform {
             let ended = self.attempt(invoke, found, standing, pending.observed.clone()).await;
             let in_time = standing.deadline.is_none_or(|deadline| self.clock.instant() + retry.delay < deadline);
             let again = left > 0 && in_time && ended.as_ref().is_err_and(|failed| worth_retrying(&failed.error));
-            pending.attempted(attempt, &ended, again);
+            pending.attempted(attempt, ended.as_ref().map(|reply| &reply.ended), again);
             if !again {
                 return ended;
             }
@@ -304,7 +307,7 @@ impl Platform {
 }
 
 /// Failures of the function are; mistakes of the caller and refusals are not.
-fn worth_retrying(error: &Error) -> bool {
+pub(crate) fn worth_retrying(error: &Error) -> bool {
     matches!(error.code, ErrorCode::FunctionExecutionFailed | ErrorCode::Timeout | ErrorCode::Internal)
 }
 
@@ -320,6 +323,8 @@ pub(crate) struct Pending<'a> {
     logs: Vec<LogLine>,
     /// What the attempt that runs now has used and logged so far.
     pub(crate) observed: Observed,
+    /// What has passed of its bodies, when they stream.
+    pub(crate) streamed: Option<Arc<Passed>>,
     finished: bool,
 }
 
@@ -335,16 +340,17 @@ impl<'a> Pending<'a> {
             usage: Usage::default(),
             logs: Vec::new(),
             observed: Observed::default(),
+            streamed: None,
             finished: false,
         }
     }
 
-    fn attempted(&mut self, (at, since): (Timestamp, Instant), ended: &Result<Reply, Failed>, again: bool) {
+    pub(crate) fn attempted(&mut self, (at, since): (Timestamp, Instant), ended: Result<&Ended, &Failed>, again: bool) {
         self.used(match ended {
-            Ok(reply) => &reply.ended.usage,
+            Ok(ended) => &ended.usage,
             Err(failed) => &failed.ended.usage,
         });
-        let error = ended.as_ref().err().map(|failed| &failed.error);
+        let error = ended.err().map(|failed| &failed.error);
         if again || !self.attempts.is_empty() {
             let duration = self.platform.clock.instant().saturating_duration_since(since);
             self.attempts.push(Attempt {
@@ -371,9 +377,24 @@ impl<'a> Pending<'a> {
         self.usage.memory_peak_bytes = self.usage.memory_peak_bytes.max(usage.memory_peak_bytes);
     }
 
-    pub(crate) async fn finish(mut self, ended: Result<Reply, Failed>) -> Result<Success, Error> {
+    pub(crate) async fn finish(self, ended: Result<Reply, Failed>) -> Result<Success, Error> {
+        let output_bytes = ended.as_ref().map_or(0, |reply| reply.body.len() as u64);
+        let ended = ended.map(|Reply { head, body, ended }| (Success { head, body }, ended));
+        self.end(ended, output_bytes).await
+    }
+
+    /// The end of a call whose bodies stream. What it used is counted here: its attempt could not know it.
+    pub(crate) async fn settle<T>(mut self, ended: Result<(T, Ended), Failed>) -> Result<T, Error> {
+        if let Ok((_, ended)) = &ended {
+            self.used(&ended.usage);
+        }
+        self.end(ended, 0).await
+    }
+
+    /// Writes the record; an error comes back as users may read it.
+    async fn end<T>(mut self, ended: Result<(T, Ended), Failed>, output_bytes: u64) -> Result<T, Error> {
         let (result, logs) = match ended {
-            Ok(Reply { head, body, ended }) => (Ok(Success { head, body }), ended.logs),
+            Ok((success, ended)) => (Ok(success), ended.logs),
             Err(Failed { error, ended, cause }) => {
                 if let Some(cause) = cause {
                     let request_id = &self.invoke.request_id;
@@ -384,7 +405,6 @@ impl<'a> Pending<'a> {
         };
         self.logs.extend(logs);
         self.finished = true;
-        let output_bytes = result.as_ref().map_or(0, |success| success.body.len() as u64);
         let record = self.record(result.as_ref().err(), output_bytes);
         self.platform.writer.write(record).await;
         result
@@ -396,6 +416,8 @@ impl<'a> Pending<'a> {
         self.platform.metrics.ended(status, duration);
         let version = &self.live.version;
         let wallet = self.invoke.caller.wallet();
+        let passed = self.streamed.as_deref();
+        let (input_bytes, output_bytes) = passed.map_or((self.invoke.input.len() as u64, output_bytes), Passed::both);
         let mut record = Record {
             request_id: self.invoke.request_id.clone(),
             client_request_id: self.invoke.client_request_id.clone(),
@@ -405,7 +427,7 @@ impl<'a> Pending<'a> {
             version: version.version,
             trigger: self.invoke.trigger,
             caller_wallet: (!wallet.is_empty()).then(|| wallet.to_owned()),
-            input_bytes: self.invoke.input.len() as u64,
+            input_bytes,
             output_bytes,
             started_at: self.started_at,
             duration_us: duration.as_micros() as u64,

@@ -7,9 +7,13 @@ mod api;
 mod audit;
 mod authorise;
 mod bus;
+pub mod certificates;
+mod chain;
 mod data;
 mod deploy;
+mod domains;
 mod ephemeral;
+mod forward;
 mod functions;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -25,6 +29,7 @@ mod permits;
 mod presence;
 mod push;
 mod rates;
+mod receipts;
 mod registry;
 mod schedule;
 mod seal;
@@ -42,11 +47,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use domain::{Caller, Namespace, Timestamp};
 use ports::{
-    BoxError, Caches, Clock, Databases, Egress, Engine, Keys, PubSub, PushProviders, Records, Registry, Storage,
+    BoxError, Caches, Clock, Databases, Egress, Engine, Keys, Names, PubSub, PushProviders, Records, Registry, Storage,
 };
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
+use domains::CustomDomains;
 use ephemeral::EphemeralStates;
 use identity::Identity;
 use jobs::RunningJobs;
@@ -55,6 +61,7 @@ use permits::Permits;
 use presence::Presence;
 use push::Pushes;
 use rates::Rates;
+use receipts::{ReceiptWriter, Signers};
 use registry::{Functions, PlacesOf};
 use schedule::Watched;
 use secrets::Vault;
@@ -69,6 +76,9 @@ pub use api::{
 };
 pub use audit::AuditRequest;
 pub use bus::EachPublished;
+pub use chain::{ChainCode, ChainConfig, ChainError};
+pub use domains::{DOMAINS_MAX, DomainView};
+pub use forward::{Forward, Forwarded, Intake, SIGNED_BYTES_MAX, Signing};
 pub use identity::{
     AccessToken, Chain, Challenge, ChallengeRequest, CreatedKey, InvalidToken, InvalidWallet, KeyView, NamespaceView,
     NewKey, Proof, PublicKey, Purpose, Refreshed, RegisteredApp, SignedIn, TokenFacts, Wallet, WalletKey,
@@ -82,6 +92,7 @@ pub use ports::Retention;
 pub use presence::{Member, PresenceGuard};
 pub use push::{DeviceView, INBOX_DEFAULT, INBOX_MAX, NewDevice, PushFieldView, PushSettingsView};
 pub use rates::RateLeft;
+pub use receipts::{Exchanged, OysterPair, ReceiptFault, checksummed_address, oyster_signer, verify_receipt};
 pub use schedule::schedule_hints;
 pub use secrets::{Rotation, SecretView};
 pub use sockets::{
@@ -104,6 +115,10 @@ pub struct Ports {
     pub egress: Arc<dyn Egress>,
     pub push: Arc<dyn PushProviders>,
     pub keys: Arc<dyn Keys>,
+    /// Where code comes from that nobody deployed here; `None` when it does not.
+    pub chain: Option<ChainConfig>,
+    /// Asked whether a domain is somebody's.
+    pub names: Arc<dyn Names>,
     pub engine: Arc<dyn Engine>,
     pub clock: Arc<dyn Clock>,
 }
@@ -141,6 +156,10 @@ pub struct Platform {
     watched: Watched,
     jobs: RunningJobs,
     writer: RecordWriter,
+    signers: Arc<Signers>,
+    receipts: ReceiptWriter,
+    chain: chain::Chain,
+    domains: CustomDomains,
     metrics: Arc<Metrics>,
     draining: AtomicBool,
     /// Read by every call from its admission to its record; written by who waits for all of them.
@@ -155,17 +174,35 @@ impl Platform {
     ///
     /// Must be called inside a tokio runtime that outlives the platform.
     pub async fn open(config: Config, ports: Ports) -> Result<Arc<Self>, OpenError> {
-        let Ports { registry, records, storage, content, databases, caches, pubsub, egress, push, keys, engine, clock } =
-            ports;
+        let Ports {
+            registry,
+            records,
+            storage,
+            content,
+            databases,
+            caches,
+            pubsub,
+            egress,
+            push,
+            keys,
+            engine,
+            clock,
+            chain,
+            names,
+        } = ports;
         let stored = registry.load_functions().await.map_err(cannot_read("registry"))?;
         registry.release_unfinished().await.map_err(cannot_read("registry"))?;
         // First: it notices a wrong master key, and nothing must be changed then.
         let vault = Arc::new(Vault::load(&*keys, &*registry).await?);
         let identity = Arc::new(Identity::load(&*keys, &*registry, &*clock, &config).await?);
+        let signers = Arc::new(Signers::load(keys.clone(), clock.now())?);
+        let chain = chain::Chain::load(chain, &*registry, config.limits.namespace_concurrency).await?;
+        let domains = CustomDomains::load(names, &*registry, &identity).await?;
         let pushes = Pushes::open(push, config.push.clone())?;
         let triggers = Triggers::load(registry.clone(), clock.clone(), &config).await?;
         let metrics = Arc::new(Metrics::default());
         let writer = RecordWriter::start(records.clone(), clock.clone(), metrics.clone());
+        let receipts = ReceiptWriter::start(records.clone(), signers.clone());
         let platform = Arc::new_cyclic(|weak| Self {
             permits: Permits::new(&config.limits),
             socket_places: Shares::new(config.limits.node_sockets, config.limits.namespace_sockets),
@@ -209,10 +246,16 @@ impl Platform {
             watched: Watched::default(),
             jobs: RunningJobs::default(),
             writer,
+            signers,
+            receipts,
+            chain,
+            domains,
             metrics,
         });
         let functions = platform.functions.load();
-        housekeeping::sweep_code(&functions, &*platform.storage).await.map_err(cannot_read("code storage"))?;
+        housekeeping::sweep_code(&functions, &platform.chain, &*platform.storage)
+            .await
+            .map_err(cannot_read("code storage"))?;
         platform.limit_databases();
         platform.finish_endings().await;
         platform.contents.note_orphans();
@@ -290,6 +333,7 @@ impl Platform {
         self.pubsub.shut_down().await;
         let idle = tokio::time::timeout(limit, self.under_way.write()).await.is_ok();
         self.triggers.close().await;
+        self.receipts.close().await;
         self.writer.close().await;
         self.tasks.lock().expect("no holder panics").abort_all();
         idle

@@ -1,7 +1,7 @@
 //! The control plane in memory: an immutable snapshot that calls read without a lock.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use domain::{Cid, FunctionName, FunctionState, FunctionVersion, Namespace, Timestamp, VersionNumber};
 use ports::{Services, StoredFunction};
@@ -20,6 +20,18 @@ pub(crate) struct Functions {
     places_of: PlacesOf,
     factory: ServiceFactory,
     tenants: HashMap<Namespace, TenantFunctions>,
+    published: Published,
+}
+
+/// The versions that answer on the host name of their code's hash, the oldest first. Made when it is first asked for: each
+/// snapshot has its own.
+#[derive(Default)]
+struct Published(OnceLock<HashMap<Vec<u8>, Vec<Arc<FunctionVersion>>>>);
+
+impl Clone for Published {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 #[derive(Clone)]
@@ -64,7 +76,7 @@ impl Function {
 
 impl Functions {
     pub(crate) fn of(stored: Vec<StoredFunction>, places_of: PlacesOf, factory: ServiceFactory) -> Self {
-        let mut functions = Self { places_of, factory, tenants: HashMap::new() };
+        let mut functions = Self { places_of, factory, tenants: HashMap::new(), published: Published::default() };
         for StoredFunction { state, versions } in stored {
             let live = |version: FunctionVersion| (version.version, Live::of(version, &functions.factory));
             let versions = versions.into_iter().map(live).collect();
@@ -91,6 +103,34 @@ impl Functions {
         let mut found: Vec<_> = self.tenants.get(namespace).into_iter().flat_map(|t| t.by_name.values()).collect();
         found.sort_by(|a, b| a.state.name.cmp(&b.state.name));
         found
+    }
+
+    /// The versions with `by_hash: true` whose code has this hash, the oldest first: who published it first keeps its name.
+    pub(crate) fn published(&self, hash: &[u8; 32]) -> &[Arc<FunctionVersion>] {
+        let published = self.published.0.get_or_init(|| self.all_published());
+        published.get(hash.as_slice()).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn all_published(&self) -> HashMap<Vec<u8>, Vec<Arc<FunctionVersion>>> {
+        let mut published: HashMap<_, Vec<_>> = HashMap::new();
+        let functions = self.tenants.values().flat_map(|tenant| tenant.by_name.values());
+        for live in functions.flat_map(|function| function.versions.values()) {
+            if live.version.manifest.by_hash {
+                published.entry(live.version.code.digest().to_vec()).or_default().push(live.version.clone());
+            }
+        }
+        for versions in published.values_mut() {
+            versions.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        }
+        published
+    }
+
+    /// The namespace and the function that a host name means: names of hosts know no case, ours do. Two that differ in nothing else
+    /// are told apart by writing them exactly.
+    pub(crate) fn spoken(&self, namespace: &str, function: &str) -> Option<(Namespace, FunctionName)> {
+        let namespace = the_one(self.tenants.keys(), Namespace::as_str, namespace)?;
+        let names = self.tenants.get(namespace)?.by_name.keys();
+        Some((namespace.clone(), the_one(names, FunctionName::as_str, function)?.clone()))
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -187,5 +227,14 @@ impl Functions {
             by_name: HashMap::new(),
         });
         tenant.by_name.insert(function.state.name.clone(), Arc::new(function));
+    }
+}
+
+/// The one that is written so, else the only one that is written so but for the case of letters.
+fn the_one<'a, T>(all: impl Iterator<Item = &'a T>, text: fn(&T) -> &str, wanted: &str) -> Option<&'a T> {
+    let alike: Vec<&T> = all.filter(|one| text(one).eq_ignore_ascii_case(wanted)).collect();
+    match alike.as_slice() {
+        [only] => Some(only),
+        many => many.iter().find(|one| text(one) == wanted).copied(),
     }
 }

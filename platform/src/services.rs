@@ -64,6 +64,10 @@ pub(crate) struct House {
 }
 
 impl House {
+    pub(crate) fn new(platform: Weak<Platform>, version: Arc<FunctionVersion>, lease: Arc<Lease>) -> Self {
+        Self { platform, version, lease }
+    }
+
     pub(crate) fn namespace(&self) -> &Namespace {
         &self.version.namespace
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{Cid, Error, HttpHead, LogLine, Manifest, ReplyHead, Usage};
 
-use crate::{BoxError, CallContext, Services};
+use crate::{Answer, BoxError, CallContext, Exchange, Services, exchange_whole};
 
 /// Code to be prepared.
 #[derive(Debug, Clone)]
@@ -134,6 +134,14 @@ pub trait Engine: Send + Sync {
     ///
     /// Dropping the future ends the guest.
     async fn invoke(&self, call: Call, services: Arc<Services>) -> Result<Reply, Failed>;
+
+    /// Answers one HTTP request, streaming both bodies where the engine can.
+    ///
+    /// Dropping the future, or what it answered before the end, ends the guest. An engine that does not stream makes an
+    /// ordinary call of it.
+    async fn exchange(&self, exchange: Exchange, services: Arc<Services>) -> Result<Answer, Failed> {
+        exchange_whole(self, exchange, services).await
+    }
 
     /// Starts an instance for a WebSocket and calls its `ws_open`. [`Flow::Close`] says that the function refused the socket.
     ///

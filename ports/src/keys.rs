@@ -44,6 +44,19 @@ pub trait Keys: Send + Sync {
     /// The master keys, which protect the keys of secrets: the first seals, all open. At least one.
     fn master_keys(&self) -> Result<Vec<MasterKey>, KeysError>;
 
+    /// The key that signs for `purpose` (lower-case letters and `-`): 32 bytes as they are, made when there is none. An operator
+    /// may bring one along, as a file of the same form.
+    fn signer(&self, purpose: &str) -> Result<NodeKey, KeysError>;
+
+    /// Puts another key in the place of the one that signs for `purpose`; the one before is gone for ever.
+    fn replace_signer(&self, purpose: &str, key: &NodeKey) -> Result<(), KeysError>;
+
+    /// The document about public keys that was published last.
+    fn published(&self) -> Result<Option<Vec<u8>>, KeysError>;
+
+    /// Keeps the document about public keys; durable once this returns.
+    fn publish(&self, document: &[u8]) -> Result<(), KeysError>;
+
     /// Where the master keys come from, as an operator calls it: a file, a variable, a command.
     fn master_source(&self) -> String {
         "the node".to_owned()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::{Namespace, Record, RecordQuery, Timestamp};
 
-use crate::BoxError;
+use crate::{BoxError, Receipts};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RecordsError {
@@ -40,9 +40,9 @@ pub struct Retention {
     pub bytes_max: u64,
 }
 
-/// The log of calls.
+/// The log of calls, with the receipts of those that were signed.
 #[async_trait]
-pub trait Records: Send + Sync {
+pub trait Records: Receipts + Send + Sync {
     /// Writes a batch, all of it or none.
     async fn append(&self, batch: &[Record]) -> Result<(), RecordsError>;
 

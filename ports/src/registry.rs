@@ -5,7 +5,9 @@
 //! [`crate::memory::MemoryRegistry`], `backends::registry`. All pass [`crate::conformance::registry`].
 
 mod audit;
+mod chain;
 mod contents;
+mod domains;
 mod functions;
 mod identities;
 mod jobs;
@@ -17,7 +19,9 @@ mod triggers;
 use crate::BoxError;
 
 pub use audit::Audit;
+pub use chain::{ChainCodes, StoredChainCode};
 pub use contents::{Contents, Owned};
+pub use domains::{CustomDomains, StoredDomain};
 pub use functions::{Claim, Claimed, Functions, NewVersion, StoredFunction, StoredOutcome};
 pub use identities::{App, Identities, RefreshToken, RevokedFamily, Rotated, StoredKey, StoredSigningKey};
 pub use jobs::{Cancelled, JobEnd, JobRows, JobsQuery};
@@ -42,11 +46,33 @@ pub enum RegistryError {
 
 /// The control plane as one store.
 pub trait Registry:
-    Functions + Namespaces + Identities + SealedSecrets + Contents + Triggers + Deliveries + JobRows + Push + Audit
+    Functions
+    + Namespaces
+    + Identities
+    + SealedSecrets
+    + Contents
+    + ChainCodes
+    + CustomDomains
+    + Triggers
+    + Deliveries
+    + JobRows
+    + Push
+    + Audit
 {
 }
 
-impl<T: Functions + Namespaces + Identities + SealedSecrets + Contents + Triggers + Deliveries + JobRows + Push + Audit>
-    Registry for T
+impl<T> Registry for T where
+    T: Functions
+        + Namespaces
+        + Identities
+        + SealedSecrets
+        + Contents
+        + ChainCodes
+        + CustomDomains
+        + Triggers
+        + Deliveries
+        + JobRows
+        + Push
+        + Audit
 {
 }

@@ -45,6 +45,11 @@ impl Places {
         self.tools.join("shims/bin")
     }
 
+    /// Programs that were built from Go modules.
+    pub fn go_tools(&self) -> PathBuf {
+        self.tools.join("go")
+    }
+
     pub fn cargo_deny(&self) -> PathBuf {
         self.tools.join("cargo/bin/cargo-deny")
     }
@@ -57,7 +62,7 @@ impl Places {
     /// `PATH` with our tools behind the machine's own, so that set-up never replaces what is there.
     pub fn path_variable(&self) -> OsString {
         let own = env::var_os("PATH").unwrap_or_default();
-        let ours = [self.shims(), self.python().join("bin"), self.npm_tools()];
+        let ours = [self.shims(), self.python().join("bin"), self.npm_tools(), self.go_tools()];
         env::join_paths(env::split_paths(&own).chain(ours)).unwrap_or(own)
     }
 }

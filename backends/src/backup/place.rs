@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use domain::{Cid, Namespace};
 
+use crate::certificates::is_kept_name;
 use crate::durable;
 use crate::storage::path_of;
 
@@ -16,14 +17,19 @@ pub(super) const ADMIN_KEY: &str = "admin.key";
 pub(super) const SYSTEM: &str = "system.db";
 pub(super) const LOGS: &str = "logs.db";
 /// The folders of a copy.
-pub(super) const FOLDERS: [&str; 4] = ["code", "content", "databases", "keys"];
+pub(super) const FOLDERS: [&str; 5] = ["certificates", "code", "content", "databases", "keys"];
 
 /// Is this the name of a file that a copy may have? It comes from an archive, so it may try to lead elsewhere.
 pub(super) fn is_ours(name: &Path) -> bool {
     let parts: Option<Vec<&str>> = name.components().map(part).collect();
     match parts.as_deref() {
         Some([file]) => [FORMAT, ADMIN_KEY, SYSTEM, LOGS].contains(file),
-        Some(["keys", key]) => key.strip_suffix(".key").is_some_and(is_purpose),
+        Some(["keys", "published.json"]) => true,
+        Some(["keys", key]) => {
+            let purpose = key.strip_suffix(".key").or_else(|| key.strip_suffix(".signer"));
+            purpose.is_some_and(is_purpose)
+        }
+        Some(["certificates", file]) => is_kept_name(file),
         Some(["databases", file]) => namespace_of(file).is_some(),
         Some([root @ ("code" | "content"), _, cid]) => {
             Cid::parse(cid).is_ok_and(|cid| path_of(Path::new(root), &cid) == name)
@@ -75,8 +81,18 @@ mod tests {
         let cid = Cid::of(b"hello").to_string();
         let fan = &cid[cid.len() - 2..];
         let content = format!("content/{fan}/{cid}");
-        for name in ["format", "system.db", "logs.db", "admin.key", "keys/api-keys.key", "databases/team.db", &content]
-        {
+        for name in [
+            "format",
+            "system.db",
+            "logs.db",
+            "admin.key",
+            "keys/api-keys.key",
+            "keys/oyster.signer",
+            "keys/published.json",
+            "databases/team.db",
+            "certificates/a.example.com.pem",
+            &content,
+        ] {
             assert!(is_ours(Path::new(name)), "{name}");
         }
         let elsewhere = format!("content/xx/{cid}");
@@ -89,11 +105,14 @@ mod tests {
             "keys/a/b.key",
             "keys/A.key",
             "keys/.key",
+            "keys/.signer",
+            "keys/other.json",
             "databases/a.b.db",
             "databases/../x.db",
             "databases/-x.db",
             "content/a/b",
             "compiled/x",
+            "certificates/a.key",
             &elsewhere,
         ] {
             assert!(!is_ours(Path::new(name)), "{name}");

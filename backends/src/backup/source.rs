@@ -79,7 +79,7 @@ fn named_in(connection: &Connection) -> rusqlite::Result<Named> {
     let cids = |texts: Vec<String>| texts.iter().filter_map(|text| Cid::parse(text).ok()).collect();
     Ok(Named {
         namespaces: texts("namespaces", "name")?.into_iter().collect(),
-        code: cids(texts("function_versions", "code")?),
+        code: cids([texts("function_versions", "code")?, texts("chain_codes", "code")?].concat()),
         content: cids(texts("contents", "cid")?),
     })
 }

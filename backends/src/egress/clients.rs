@@ -141,7 +141,7 @@ impl Shelf {
 }
 
 /// Trusts the authorities of the system; where it has none, as in a bare container, those that browsers trust.
-fn tls(further: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls::Error> {
+pub(crate) fn tls(further: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {

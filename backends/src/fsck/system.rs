@@ -59,11 +59,9 @@ fn check_rows(connection: &Connection, report: &mut Report) -> rusqlite::Result<
     super::namespaces::check(connection, report)?;
     let functions: i64 = connection.query_row("SELECT count(*) FROM functions WHERE active IS NOT NULL", [], first)?;
     report.counts.functions = functions.unsigned_abs();
-    Ok(Used {
-        code: check_versions(connection, report)?,
-        content: check_contents(connection, report)?,
-        namespaces: namespaces(connection)?,
-    })
+    let mut code = check_versions(connection, report)?;
+    code.extend(check_chain_codes(connection, report)?);
+    Ok(Used { code, content: check_contents(connection, report)?, namespaces: namespaces(connection)? })
 }
 
 fn check_active_versions(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
@@ -110,6 +108,24 @@ fn check_versions(connection: &Connection, report: &mut Report) -> rusqlite::Res
         match Cid::parse(&code) {
             Ok(cid) => drop(used.insert(cid, version)),
             Err(error) => report.add(ProblemKind::RowDamaged, format!("the code of `{version}`: {error}")),
+        }
+    }
+    Ok(used)
+}
+
+/// Code that came from a chain, each with its transaction.
+fn check_chain_codes(connection: &Connection, report: &mut Report) -> rusqlite::Result<BTreeMap<Cid, String>> {
+    let mut used = BTreeMap::new();
+    // A folder that no newer program has opened since has no such table yet.
+    if !connection.table_exists(None, "chain_codes")? {
+        return Ok(used);
+    }
+    let mut statement = connection.prepare("SELECT '0x' || lower(hex(tx)), code FROM chain_codes")?;
+    for row in statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))? {
+        let (transaction, code) = row?;
+        match Cid::parse(&code) {
+            Ok(cid) => drop(used.insert(cid, transaction)),
+            Err(error) => report.add(ProblemKind::RowDamaged, format!("the code of `{transaction}`: {error}")),
         }
     }
     Ok(used)

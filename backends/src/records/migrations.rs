@@ -2,7 +2,31 @@
 
 use crate::sql::schema::Migrations;
 
-pub(crate) const MIGRATIONS: &Migrations = &[RECORDS_GAPS_USAGE];
+pub(crate) const MIGRATIONS: &Migrations = &[RECORDS_GAPS_USAGE, RECEIPTS];
+
+const RECEIPTS: &[&str] = &[
+    // The receipt itself is its JSON form: what was signed comes out as it went in.
+    "CREATE TABLE receipts (
+        position INTEGER PRIMARY KEY,
+        namespace TEXT NOT NULL,
+        function TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        request_id TEXT NOT NULL,
+        at_second INTEGER NOT NULL,
+        json TEXT NOT NULL,
+        UNIQUE (namespace, function, sequence)
+    ) STRICT",
+    "CREATE INDEX receipts_by_request ON receipts (request_id)",
+    "CREATE INDEX receipts_by_time ON receipts (namespace, at_second)",
+    // The end of each chain outlives its receipts.
+    "CREATE TABLE receipt_tails (
+        namespace TEXT NOT NULL,
+        function TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        PRIMARY KEY (namespace, function)
+    ) STRICT, WITHOUT ROWID",
+];
 
 const RECORDS_GAPS_USAGE: &[&str] = &[
     // `position` is never reused, so that whoever follows the log misses nothing after everything was pruned.

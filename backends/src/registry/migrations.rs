@@ -2,8 +2,15 @@
 
 use crate::sql::schema::Migrations;
 
-pub(crate) const MIGRATIONS: &Migrations =
-    &[FUNCTIONS_KEYS_REPLIES, NAMESPACES_IDENTITIES_SECRETS_CONTENTS, DEVICES_INBOX, TRIGGERS_DELIVERIES, JOBS];
+pub(crate) const MIGRATIONS: &Migrations = &[
+    FUNCTIONS_KEYS_REPLIES,
+    NAMESPACES_IDENTITIES_SECRETS_CONTENTS,
+    DEVICES_INBOX,
+    TRIGGERS_DELIVERIES,
+    JOBS,
+    CHAIN_CODES,
+    DOMAINS,
+];
 
 const FUNCTIONS_KEYS_REPLIES: &[&str] = &[
     // A deleted function keeps its row with no active version, so that its numbers are never used again.
@@ -304,4 +311,27 @@ const JOBS: &[&str] = &[
     "CREATE INDEX jobs_by_function ON jobs (namespace, function, created_at, id)",
     "CREATE INDEX jobs_waiting ON jobs (namespace, status) WHERE completed_at IS NULL",
     "CREATE INDEX jobs_ended ON jobs (namespace, completed_at, id, result_bytes) WHERE completed_at IS NOT NULL",
+];
+
+const CHAIN_CODES: &[&str] = &[
+    // Code that stood in a transaction. It belongs to nobody, and stays.
+    "CREATE TABLE chain_codes (
+        tx BLOB PRIMARY KEY CHECK (length(tx) = 32),
+        code TEXT NOT NULL,
+        code_bytes INTEGER NOT NULL,
+        added_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+];
+
+const DOMAINS: &[&str] = &[
+    // Claims; at most one of a domain was proved, which removes the others.
+    "CREATE TABLE domains (
+        domain TEXT NOT NULL,
+        namespace TEXT NOT NULL,
+        function TEXT NOT NULL,
+        token TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        verified_at INTEGER,
+        PRIMARY KEY (domain, namespace)
+    ) STRICT, WITHOUT ROWID",
 ];

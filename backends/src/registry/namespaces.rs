@@ -75,7 +75,7 @@ impl Namespaces for SqlRegistry {
 }
 
 /// Marks a namespace as ending and deletes every row of it, those that refer to others first.
-const END: [&str; 18] = [
+const END: [&str; 19] = [
     "UPDATE namespaces SET ending = 1 WHERE name = ?1",
     "DELETE FROM owners WHERE namespace = ?1",
     "DELETE FROM triggers WHERE namespace = ?1",
@@ -94,6 +94,7 @@ const END: [&str; 18] = [
     "DELETE FROM contents WHERE namespace = ?1",
     "DELETE FROM push_devices WHERE namespace = ?1",
     "DELETE FROM inbox WHERE namespace = ?1",
+    "DELETE FROM domains WHERE namespace = ?1",
 ];
 
 fn ending(namespace: &Namespace) -> Statement {

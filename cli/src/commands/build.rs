@@ -2,19 +2,19 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bytes::Bytes;
-use domain::Manifest;
+use domain::{EngineKind, Manifest};
 use serde_json::json;
 
 use crate::args::Shared;
 use crate::failure::{Failure, Outcome};
 use crate::project::{self, Project};
-use crate::{screen, toolchain, units};
+use crate::{screen, toolchain, units, worker};
 
 /// Compile a function to WebAssembly, as function.wasm beside its manifest
 ///
 /// The language is the manifest's `language`, else what the files show. Go is built by TinyGo if that is there, else by
-/// Go itself; Rust by cargo; C by clang with wasi-libc, else by zig; Zig by zig; AssemblyScript by asc. The manifest's
-/// `build` commands replace all this.
+/// Go itself; Rust by cargo; C by clang with wasi-libc, else by zig; Zig by zig; AssemblyScript by asc. JavaScript runs
+/// as it is: its modules are only looked at. The manifest's `build` commands replace all this.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -29,12 +29,14 @@ pub struct Args {
 pub fn run(args: &Args, shared: &Shared) -> Outcome {
     let project = Project::open(&args.folder)?;
     let built = build(&project)?;
+    let file = match project.manifest.engine {
+        EngineKind::Wasm => project.module(),
+        EngineKind::Worker => worker::main_module(&project.folder, &project.manifest),
+    };
     if shared.json {
-        screen::json(
-            &json!({"file": project.module(), "size_bytes": built.bytes, "toolchain": built.by, "duration_ms": built.ms}),
-        );
+        screen::json(&json!({"file": file, "size_bytes": built.bytes, "toolchain": built.by, "duration_ms": built.ms}));
     } else {
-        screen::line(&project.module().display().to_string());
+        screen::line(&file.display().to_string());
     }
     Ok(())
 }
@@ -51,8 +53,7 @@ pub fn build(project: &Project) -> Outcome<Built> {
     let started = Instant::now();
     screen::talk(&format!("building {}", project.manifest.name));
     let by = toolchain::build(project)?;
-    let module = project.module();
-    let bytes = std::fs::metadata(&module).map_err(Failure::file("inspect", &module))?.len();
+    let bytes = project.read_code()?.len() as u64;
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     screen::talk(&format!("built {} by {by} in {:.1} s", units::size(bytes), ms as f64 / 1000.0));
     Ok(Built { by, bytes, ms })
@@ -63,6 +64,9 @@ pub fn load(target: &Path) -> Outcome<(Manifest, Bytes)> {
     if !target.exists() {
         return Err(Failure::usage(format!("there is no folder and no module `{}`", target.display())));
     }
+    if worker::is_module(target) {
+        return Ok((project::of_module(target)?, worker::read(target)?));
+    }
     if !target.is_dir() {
         return Ok((project::of_module(target)?, project::read_module(target)?.into()));
     }
@@ -70,12 +74,15 @@ pub fn load(target: &Path) -> Outcome<(Manifest, Bytes)> {
     if is_stale(&project)? {
         build(&project)?;
     }
-    let code = project.read_module()?.into();
+    let code = project.read_code()?;
     Ok((project.manifest, code))
 }
 
 /// A module without sources beside it was brought here ready.
 fn is_stale(project: &Project) -> Outcome<bool> {
+    if project.manifest.engine == EngineKind::Worker {
+        return Ok(!project.manifest.build.is_empty());
+    }
     let ready = project.module().exists() && project.manifest.build.is_empty() && project.language().is_err();
     Ok(!ready && project.is_stale()?)
 }

@@ -59,14 +59,16 @@ fn shown(kind: Kind, text: &str) -> &str {
 /// A file that, read again, gives the same settings, but for secrets.
 fn yaml(settings: &Settings) -> String {
     let mut file = String::new();
-    let mut open_section = "";
+    let mut open: Vec<&str> = Vec::new();
     for (setting, text, _) in settings.entries() {
-        let (section, key) = setting.path.split_once('.').unwrap_or(("", setting.path));
-        if section != open_section && !section.is_empty() {
-            file.push_str(&format!("{section}:\n"));
+        let mut sections: Vec<&str> = setting.path.split('.').collect();
+        let key = sections.pop().unwrap_or_default();
+        let common = open.iter().zip(&sections).take_while(|(one, other)| one == other).count();
+        for (depth, section) in sections.iter().enumerate().skip(common) {
+            file.push_str(&format!("{}{section}:\n", "  ".repeat(depth)));
         }
-        open_section = section;
-        let indent = if section.is_empty() { "" } else { "  " };
+        let indent = "  ".repeat(sections.len());
+        open = sections;
         if shown(setting.kind, text) == HIDDEN {
             file.push_str(&format!("{indent}# {key} is set, and not shown\n"));
             continue;

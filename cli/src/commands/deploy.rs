@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::Manifest;
+use domain::{EngineKind, Manifest};
 use futures_util::stream;
 use indicatif::ProgressBar;
 use reqwest::multipart::{Form, Part};
@@ -31,10 +31,11 @@ Examples:
   orama function deploy
   orama function deploy ./my-function --if-changed
   orama function deploy ./echo.wasm             # named after the file, or by the function.yaml beside it
+  orama function deploy ./worker.js             # a worker of one file, the same
   orama function deploy --dry-run               # check and compile there, and store nothing")]
 pub struct Args {
     /// Folder of the function, or a module
-    #[arg(default_value = ".", value_name = "DIR|FILE.wasm")]
+    #[arg(default_value = ".", value_name = "DIR|FILE.wasm|FILE.js")]
     target: PathBuf,
     /// Keep the active version if code and manifest equal it
     #[arg(long)]
@@ -92,7 +93,11 @@ fn form(manifest: &Manifest, code: Bytes, bar: ProgressBar) -> Outcome<Form> {
         Ok::<Bytes, io::Error>(chunk)
     });
     let body = Body::wrap_stream(stream::iter(chunks));
-    let module = Part::stream_with_length(body, length).file_name("function.wasm").mime_str("application/wasm");
+    let (name, kind) = match manifest.engine {
+        EngineKind::Wasm => ("function.wasm", "application/wasm"),
+        EngineKind::Worker => ("worker", "application/octet-stream"),
+    };
+    let module = Part::stream_with_length(body, length).file_name(name).mime_str(kind);
     let module = module.map_err(|error| Failure::failed(format!("failed to make the upload: {error}")))?;
     Ok(Form::new()
         .text("name", manifest.name.to_string())
@@ -116,6 +121,8 @@ fn metadata(manifest: &Manifest) -> Value {
         "ws_max_inflight_per_conn": manifest.websocket.inflight_max,
         "ws_auth": manifest.websocket.auth,
         "raw_http_response": manifest.raw_http_response,
+        "sign": manifest.sign,
+        "by_hash": manifest.by_hash,
         "engine": manifest.engine,
         "language": manifest.language,
         "concurrency": manifest.concurrency,
@@ -123,6 +130,8 @@ fn metadata(manifest: &Manifest) -> Value {
         "reactor": manifest.reactor,
         "triggers": manifest.triggers,
         "egress": manifest.egress,
+        "main": manifest.main,
+        "compatibility_date": manifest.compatibility_date,
     })
 }
 
@@ -168,6 +177,8 @@ mod tests {
         let manifest = Manifest::parse(manifest).expect("a good manifest");
         expect![[r#"
             {
+              "by_hash": false,
+              "compatibility_date": null,
               "concurrency": 100,
               "dlq_topic": null,
               "egress": {
@@ -182,8 +193,10 @@ mod tests {
               "http": true,
               "is_internal": false,
               "language": "rust",
+              "main": null,
               "raw_http_response": false,
               "reactor": false,
+              "sign": false,
               "triggers": [
                 {
                   "topic": "orders"

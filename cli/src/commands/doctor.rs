@@ -11,7 +11,7 @@ use crate::connection::Connection;
 use crate::credentials::{self, Credentials};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::gateway::Gateway;
-use crate::node::{self, Check, CheckState};
+use crate::node::{self, Attacked, Check, CheckState, LeftOut};
 use crate::table::Table;
 use crate::{screen, toolchain};
 
@@ -23,9 +23,19 @@ use crate::{screen, toolchain};
 pub struct Args {
     #[command(flatten)]
     config: ConfigFlags,
+    /// Attack the jail and the wasm sandbox of this machine with hostile programs, which do no harm, and show what stops each;
+    /// exit code 1 when one gets through
+    #[arg(long)]
+    attack: bool,
+    /// Leave a layer of the jail out, to see what it is for; may be repeated
+    #[arg(long, value_name = "LAYER", requires = "attack")]
+    without: Vec<LeftOut>,
 }
 
 pub fn run(args: &Args, shared: &Shared) -> Outcome {
+    if args.attack {
+        return attack(args, shared);
+    }
     let checks = all(args, shared);
     if shared.json {
         let document = |check: &Check| json!({"name": check.name, "state": word(check.state), "detail": check.detail});
@@ -40,13 +50,45 @@ pub fn run(args: &Args, shared: &Shared) -> Outcome {
     }
 }
 
+fn attack(args: &Args, shared: &Shared) -> Outcome {
+    let attacked = node::attack_here(args.without.iter().map(|layer| layer.0).collect())?;
+    if shared.json {
+        let document = |attacked: &Attacked| {
+            json!({"attack": attacked.attack, "tried": attacked.tried, "stopped_by": attacked.stopped_by,
+                "detail": attacked.detail})
+        };
+        screen::json(&json!({"attacks": attacked.iter().map(document).collect::<Vec<_>>()}));
+    } else {
+        screen::data(render_attacks(&attacked).as_bytes());
+    }
+    match attacked.iter().filter(|attacked| attacked.stopped_by.is_none()).count() {
+        0 => Ok(()),
+        1 => Err(Failure::failed("1 attack got through")),
+        count => Err(Failure::failed(format!("{count} attacks got through"))),
+    }
+}
+
+fn render_attacks(attacked: &[Attacked]) -> String {
+    let mut table = Table::new(["ATTACK", "TRIES TO", "STOPPED BY", "DETAIL"]);
+    for Attacked { attack, tried, stopped_by, detail } in attacked {
+        let stopped_by = stopped_by.clone().unwrap_or_else(|| "NOTHING".to_owned());
+        table.row([attack.clone(), tried.clone(), stopped_by, detail.clone()]);
+    }
+    table.render()
+}
+
 fn all(args: &Args, shared: &Shared) -> Vec<Check> {
     let mut checks = vec![check("orama", CheckState::Ok, env!("CARGO_PKG_VERSION"))];
-    checks.extend(Language::ALL.map(toolchain));
+    // JavaScript runs as it is; what runs it depends on the configuration.
+    checks.extend(Language::ALL.into_iter().filter(|language| *language != Language::JavaScript).map(toolchain));
     match Settings::load(&args.config) {
         Ok(settings) => {
             checks.push(check("configuration", CheckState::Ok, "all settings are right"));
-            checks.push(data_folder(&ServeConfig::from(&settings).data));
+            let config = ServeConfig::from(&settings);
+            checks.push(data_folder(&config.data));
+            checks.extend(node::certificate_checks(&config.gateway.tls, &config.data));
+            checks.extend(node::jail_checks(&config.engine));
+            checks.push(node::workerd_check(&config.engine));
         }
         Err(failure) => checks.push(check("configuration", CheckState::Problem, failure.message)),
     }

@@ -72,7 +72,9 @@ struct File {
 
 /// The manifest comes last, as in the documents; before it, what the handler needs.
 fn files(args: &Args) -> Outcome<Vec<File>> {
-    const MANIFEST: (&str, &str) = ("function.yaml", include_str!("../templates/function.yaml.txt"));
+    const OF_WASM: (&str, &str) = ("function.yaml", include_str!("../templates/function.yaml.txt"));
+    const OF_WORKER: (&str, &str) = ("function.yaml", include_str!("../templates/worker.yaml.txt"));
+    let manifest = if args.lang == Language::JavaScript { OF_WORKER } else { OF_WASM };
     let filled = |(path, text): &(&str, &str)| File { path: (*path).to_owned(), text: fill_in(text, args) };
     let mut files: Vec<File> = match args.sdk {
         true => sdk::of(args.lang)?.templates.iter().map(filled).collect(),
@@ -81,7 +83,7 @@ fn files(args: &Args) -> Outcome<Vec<File>> {
     if args.sdk {
         files.extend(copy_of(sdk::of(args.lang)?));
     }
-    files.push(filled(&MANIFEST));
+    files.push(filled(&manifest));
     Ok(files)
 }
 
@@ -95,6 +97,7 @@ fn templates(language: Language) -> &'static [(&'static str, &'static str)] {
         Language::C => &[("function.c", include_str!("../templates/function.c"))],
         Language::Zig => &[("function.zig", include_str!("../templates/function.zig"))],
         Language::AssemblyScript => &[("function.ts", include_str!("../templates/function.ts"))],
+        Language::JavaScript => &[(domain::WORKER_MAIN, include_str!("../templates/index.js"))],
     }
 }
 
@@ -150,6 +153,18 @@ mod tests {
     fn the_other_languages_are_named_in_the_manifest() {
         let text = fill_in(include_str!("../templates/function.yaml.txt"), &args(Language::Zig, false));
         assert!(text.starts_with("name: my-function\nlanguage: zig\n"), "{text}");
+    }
+
+    #[test]
+    fn a_worker_is_one_module_and_a_manifest() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = create(parent.path(), &args(Language::JavaScript, false)).expect("made");
+        let manifest = fs::read_to_string(folder.join("function.yaml")).expect("a manifest");
+        let manifest = domain::Manifest::parse(&manifest).expect("a good manifest");
+        assert_eq!((manifest.engine, manifest.memory_mb), (domain::EngineKind::Worker, 256));
+        assert!(fs::read_to_string(folder.join("index.js")).expect("a module").contains("async fetch(request"));
+        assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 2);
+        assert_eq!(crate::worker::pack(&folder, &manifest).expect("packed"), include_str!("../templates/index.js"));
     }
 
     #[test]

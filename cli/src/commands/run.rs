@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use domain::EngineKind;
 use serde_json::json;
 
 use super::build;
@@ -29,6 +30,10 @@ pub struct Args {
 pub fn run(args: &Args, shared: &Shared) -> Outcome {
     let input = read_data(&args.data)?;
     let (manifest, code) = build::load(&args.target)?;
+    if manifest.engine == EngineKind::Worker {
+        return Err(Failure::usage("a worker runs on a server")
+            .hint("start one with `orama serve`, then `orama function deploy` and `orama function invoke`"));
+    }
     let outcome = node::run(RunRequest { code, manifest, input })?;
     print_logs(&outcome);
     let ms = outcome.duration.as_secs_f64() * 1000.0;

@@ -24,12 +24,15 @@ pub fn read(schema: &Schema, text: &str) -> Read<Vec<FileValue>> {
     Ok(values)
 }
 
-fn section(schema: &Schema, name: &'static str, node: Node, values: &mut Vec<FileValue>) -> Read<()> {
+/// The settings below `name`, and those of the sections in it.
+fn section(schema: &Schema, name: &str, node: Node, values: &mut Vec<FileValue>) -> Read<()> {
     for (key, node) in yaml::entries(node, name, &format!("`{name}`"))? {
         refuse_renamed(schema, &key, &format!("{name}.{}", key.value))?;
-        let field = yaml::known_key(&key, &schema.keys(name))?;
-        let setting = schema.setting(&format!("{name}.{field}")).expect("a key below a section is a setting");
-        values.push(value(setting, node)?);
+        let path = format!("{name}.{}", yaml::known_key(&key, &schema.keys(name))?);
+        match schema.setting(&path) {
+            Some(setting) => values.push(value(setting, node)?),
+            None => section(schema, &path, node, values)?,
+        }
     }
     Ok(())
 }
@@ -49,10 +52,15 @@ fn value(setting: &'static Setting, node: Node) -> Read<FileValue> {
     let text = match setting.kind {
         Kind::Number(..) => yaml::integer(node, setting.path)?.to_string(),
         Kind::Switch => yaml::boolean(node, setting.path)?.to_string(),
-        Kind::Ranges | Kind::Origins => yaml::texts(node, setting.path)?.join(","),
-        Kind::Address | Kind::Path | Kind::OneOf(_) | Kind::Text | Kind::Secret | Kind::Url => {
-            yaml::text(node, setting.path)?
-        }
+        Kind::Ranges | Kind::Origins | Kind::List => yaml::texts(node, setting.path)?.join(","),
+        Kind::Address
+        | Kind::AddressOrNone
+        | Kind::Path
+        | Kind::OneOf(_)
+        | Kind::Text
+        | Kind::Secret
+        | Kind::Url
+        | Kind::Contract => yaml::text(node, setting.path)?,
     };
     match setting.check(&text) {
         Ok(()) => Ok(FileValue { setting, text, line }),

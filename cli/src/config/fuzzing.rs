@@ -19,13 +19,9 @@ pub fn server_config(data: &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "../../../fuzz/replay.rs"]
-mod replay;
-
-#[cfg(test)]
 mod tests {
     #[test]
     fn no_saved_input_and_no_change_of_one_breaks_the_reader() {
-        super::replay::replay("server_config", super::server_config);
+        crate::replay::replay("server_config", super::server_config);
     }
 }

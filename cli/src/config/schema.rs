@@ -8,6 +8,8 @@ use domain::AddressRange;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Address,
+    /// The same, or nothing.
+    AddressOrNone,
     Path,
     OneOf(&'static [&'static str]),
     /// A whole number from the first to the second.
@@ -19,15 +21,19 @@ pub enum Kind {
     Secret,
     /// An http or https URL, or none.
     Url,
+    /// An address of Ethereum.
+    Contract,
     /// Ranges of addresses, such as `10.0.0.0/8`: a list in a file, with commas between them elsewhere.
     Ranges,
     /// Origins of pages, such as `https://app.example.com`, or `*`: a list in a file, with commas between them elsewhere.
     Origins,
+    /// Any texts: a list in a file, with commas between them elsewhere.
+    List,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
-    /// `key` or `section.key`.
+    /// `key`, `section.key` or `section.section.key`.
     pub path: &'static str,
     pub kind: Kind,
     pub default: &'static str,
@@ -163,6 +169,18 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("secrets.master_key_env", Kind::Text, "", "name of an environment variable that holds the key instead"),
     setting("secrets.master_key_command", Kind::Text, "", "command that prints the key instead"),
+    setting(
+        "chain.rpc",
+        Kind::Url,
+        "",
+        "JSON-RPC address of the chain that code is taken from; nothing means from none",
+    ),
+    setting(
+        "chain.contract",
+        Kind::Contract,
+        "0x44fe06d2940b8782a0a9a9ffd09c65852c0156b1",
+        "contract that transactions with code go to",
+    ),
     setting("retention.audit_days", Kind::Number(1, 36_500), "365", "days that audit events are kept"),
     setting("retention.age_days", Kind::Number(1, 3650), "7", "days that records of calls are kept"),
     setting("retention.bytes_max_per_namespace", ANY_BYTES, "1073741824", "bytes of records kept, per namespace"),
@@ -179,6 +197,61 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "origins whose pages may open WebSockets, beside those of the node's own host; `*` for all",
     ),
+    setting(
+        "gateway.base_domain",
+        Kind::Text,
+        "localhost",
+        "name below which every function, code by its hash and every namespace has a host name; nothing means none",
+    ),
+    setting(
+        "gateway.forward_headers",
+        Kind::Switch,
+        "false",
+        "tell `X-Request-ID` in the replies of functions on their own host names, which are theirs alone otherwise",
+    ),
+    setting(
+        "gateway.name_server",
+        Kind::AddressOrNone,
+        "",
+        "name server that is asked for the proofs of domains; nothing means those of the system",
+    ),
+    setting("gateway.tls.listen", Kind::AddressOrNone, "", "address for connections with TLS; nothing means none"),
+    setting(
+        "gateway.tls.certificate",
+        Kind::List,
+        "",
+        "files of PEM, each a certificate and those that lead to its root; read again when they change",
+    ),
+    setting("gateway.tls.key", Kind::List, "", "files of PEM with their keys, in the same order, mode 0600"),
+    setting("gateway.tls.redirect", Kind::Switch, "false", "send plain HTTP on to `https`, but for probes and ACME"),
+    setting(
+        "gateway.tls.hsts_seconds",
+        Kind::Number(0, 100_000_000),
+        "0",
+        "how long browsers shall use TLS alone (`Strict-Transport-Security`); 0 says nothing",
+    ),
+    setting("gateway.tls.acme.directory", Kind::Url, "", "ACME server to order certificates from; nothing means none"),
+    setting("gateway.tls.acme.terms_agreed", Kind::Switch, "false", "you have read its terms of service, and agree"),
+    setting("gateway.tls.acme.contact", Kind::List, "", "where it reaches you, such as `mailto:you@example.com`"),
+    setting("gateway.tls.acme.names", Kind::List, "", "host names whose certificates are ordered at the start"),
+    setting(
+        "gateway.tls.acme.on_demand",
+        Kind::Switch,
+        "true",
+        "order certificates for other names of functions and namespaces when somebody asks, at most 10 an hour",
+    ),
+    setting(
+        "gateway.tls.acme.challenge",
+        Kind::OneOf(&["http-01", "tls-alpn-01"]),
+        "http-01",
+        "how it sees that a name is yours: at port 80, or by TLS at port 443",
+    ),
+    setting(
+        "gateway.tls.acme.ca_file",
+        Kind::Text,
+        "",
+        "file of PEM with a further authority that its own certificate may be of",
+    ),
     setting("gateway.timeout_as_rate_limited", Kind::Switch, "false", "answer a timeout with 429 instead of 504"),
     setting("engine.shards", Kind::Number(0, 1024), "0", "runtimes that run guests; 0 means one a core"),
     setting(
@@ -188,6 +261,31 @@ pub const SETTINGS: &[Setting] = &[
         "memory of a finished instance that stays mapped for the next one",
     ),
     setting("engine.instances_max", Kind::Number(1, 100_000), "1000", "places for instances"),
+    setting(
+        "engine.require_isolation",
+        Kind::OneOf(&["none", "user", "full"]),
+        "none",
+        "level below which the server does not start; `user` also lets more than one namespace run programs at that level",
+    ),
+    setting(
+        "engine.jail_uid_first",
+        Kind::Number(65_536, 4_000_000_000),
+        "2000000000",
+        "as root: the first of 65,536 user ids for programs in the jail, one each",
+    ),
+    setting(
+        "engine.workerd",
+        Kind::Text,
+        "",
+        "the program workerd; empty means the one on `PATH`, beside `orama` or in a `node_modules`",
+    ),
+    setting("engine.workers_max", Kind::Number(2, 10_000), "64", "processes for JavaScript workers at once"),
+    setting(
+        "engine.worker_spares",
+        Kind::Number(0, 100),
+        "2",
+        "of these, how many wait for a first call once there are workers",
+    ),
 ];
 
 const fn setting(path: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Setting {
@@ -203,7 +301,8 @@ impl Setting {
     /// Is `text` a value of this setting? The error is the end of a sentence that begins with the setting.
     pub fn check(&self, text: &str) -> Result<(), String> {
         match self.kind {
-            Kind::Address => match text.parse::<SocketAddr>() {
+            Kind::AddressOrNone if text.is_empty() => Ok(()),
+            Kind::Address | Kind::AddressOrNone => match text.parse::<SocketAddr>() {
                 Ok(_) => Ok(()),
                 Err(_) => Err(format!("must be an address and a port, such as `127.0.0.1:6001`, not `{text}`")),
             },
@@ -215,9 +314,13 @@ impl Setting {
                 Ok(number) if (least..=most).contains(&number) => Ok(()),
                 _ => Err(format!("must be a whole number from {least} to {most}, not `{text}`")),
             },
-            Kind::Text | Kind::Secret => Ok(()),
+            Kind::Text | Kind::Secret | Kind::List => Ok(()),
             Kind::Url if text.is_empty() || is_http_url(text) => Ok(()),
             Kind::Url => Err(format!("must be an http or https URL, not `{text}`")),
+            Kind::Contract => match platform::checksummed_address(text) {
+                Some(_) => Ok(()),
+                None => Err(format!("must be an address, `0x` and 40 hexadecimal digits, not `{text}`")),
+            },
             Kind::Origins => listed(text).try_for_each(check_origin),
             Kind::Ranges => listed(text).try_for_each(|range| match AddressRange::parse(range) {
                 Ok(_) => Ok(()),
@@ -233,7 +336,7 @@ fn is_http_url(text: &str) -> bool {
     reqwest::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
-/// The entries of a value of [`Kind::Ranges`] or [`Kind::Origins`].
+/// The entries of a value of [`Kind::Ranges`], [`Kind::Origins`] or [`Kind::List`].
 pub fn listed(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }
@@ -263,11 +366,12 @@ impl Schema {
 
     /// The keys directly below `section` (`""` is the file itself), each once.
     pub fn keys(&self, section: &str) -> Vec<&'static str> {
-        let below = self.settings.iter().filter_map(|setting| match setting.path.split_once('.') {
-            Some((parent, key)) if parent == section => Some(key),
-            Some((parent, _)) if section.is_empty() => Some(parent),
-            None if section.is_empty() => Some(setting.path),
-            _ => None,
+        let below = self.settings.iter().filter_map(|setting| {
+            let rest = match section {
+                "" => setting.path,
+                section => setting.path.strip_prefix(section)?.strip_prefix('.')?,
+            };
+            rest.split('.').next()
         });
         let mut keys: Vec<&str> = below.collect();
         keys.dedup();

@@ -84,6 +84,10 @@ fn without_a_file_everything_has_a_default() {
                 master_key_env: None,
                 master_key_command: None,
             },
+            chain: ChainConfig {
+                rpc: None,
+                contract: "0x44fe06d2940b8782a0a9a9ffd09c65852c0156b1",
+            },
             retention: RetentionConfig {
                 audit_age_max: 31536000s,
                 age_max: 604800s,
@@ -92,6 +96,22 @@ fn without_a_file_everything_has_a_default() {
             drain: 30s,
             gateway: GatewayConfig {
                 timeout_as_rate_limited: false,
+                tls: TlsConfig {
+                    listen: None,
+                    certificates: [],
+                    keys: [],
+                    redirect: false,
+                    hsts: None,
+                    acme: AcmeConfig {
+                        directory: None,
+                        terms_agreed: false,
+                        contacts: [],
+                        names: [],
+                        on_demand: true,
+                        by_tls: false,
+                        ca_file: None,
+                    },
+                },
                 trusted_proxies: [
                     AddressRange {
                         first: 127.0.0.0,
@@ -103,11 +123,19 @@ fn without_a_file_everything_has_a_default() {
                     },
                 ],
                 allowed_origins: [],
+                base_domain: "localhost",
+                forward_headers: false,
+                name_server: None,
             },
             engine: EngineConfig {
                 shards: None,
                 memory_keep_resident_bytes: 4194304,
                 instances_max: 1000,
+                require_isolation: None,
+                jail_uid_first: 2000000000,
+                workerd: None,
+                workers_max: 64,
+                worker_spares: 2,
             },
         }"#]]
     .assert_eq(&format!("{:#?}", ServeConfig::from(&Settings::defaults(SCHEMA))));
@@ -126,13 +154,14 @@ fn every_setting_reaches_the_configuration() {
     let untouched = ServeConfig::from(&Settings::defaults(SCHEMA));
     for setting in SETTINGS {
         let other = match setting.kind {
-            Kind::Address => "127.0.0.1:7".to_owned(),
+            Kind::Address | Kind::AddressOrNone => "127.0.0.1:7".to_owned(),
             Kind::Path => "/elsewhere".to_owned(),
             Kind::OneOf(words) => words.iter().find(|word| **word != setting.default).expect("two words").to_string(),
             Kind::Number(least, most) => if setting.default == most.to_string() { least } else { most }.to_string(),
-            Kind::Switch => "true".to_owned(),
-            Kind::Text | Kind::Secret => "something".to_owned(),
+            Kind::Switch => (setting.default != "true").to_string(),
+            Kind::Text | Kind::Secret | Kind::List => "something".to_owned(),
             Kind::Url => "http://127.0.0.1:7/".to_owned(),
+            Kind::Contract => "0x30694a76d737211a908d0dd672f47e1d29fbfb02".to_owned(),
             Kind::Ranges => "10.0.0.0/8,fd00::/8".to_owned(),
             Kind::Origins => "https://app.example.com,http://localhost:3000".to_owned(),
         };
@@ -154,6 +183,22 @@ fn a_file_sets_what_it_names() {
         "#]],
     );
     check("", expect![""]);
+}
+
+#[test]
+fn sections_may_lie_in_sections() {
+    check(
+        "gateway:\n  tls:\n    listen: 127.0.0.1:0\n    certificate: [a.pem, b.pem]\n    acme: {names: a.example}\n",
+        expect![[r#"
+            gateway.tls.listen = 127.0.0.1:0 (orama.yaml:3)
+            gateway.tls.certificate = a.pem,b.pem (orama.yaml:4)
+            gateway.tls.acme.names = a.example (orama.yaml:5)
+        "#]],
+    );
+    check(
+        "gateway:\n  tls:\n    acme:\n      directry: x\n",
+        expect!["refused: `orama.yaml` line 4, column 7: unknown key `directry`; did you mean `directory`?"],
+    );
 }
 
 #[test]
@@ -185,7 +230,7 @@ fn an_unknown_key_names_its_place_and_the_nearest_key() {
     check(
         "colour: red",
         expect![
-            "refused: `orama.yaml` line 1, column 1: unknown key `colour`; known are `listen`, `data`, `log`, `limits`, `auth`, `cache`, `pubsub`, `push`, `egress`, `secrets`, `retention`, `drain_seconds`, `gateway`, `engine`"
+            "refused: `orama.yaml` line 1, column 1: unknown key `colour`; known are `listen`, `data`, `log`, `limits`, `auth`, `cache`, `pubsub`, `push`, `egress`, `secrets`, `chain`, `retention`, `drain_seconds`, `gateway`, `engine`"
         ],
     );
 }

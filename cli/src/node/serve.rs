@@ -13,16 +13,18 @@ use backends::egress::{EgressConfig, HttpEgress};
 use backends::keys::MasterKeySource;
 use backends::pubsub::History;
 use domain::{Namespace, Scope, Scopes};
-use engines::{WasmConfig, WasmEngine};
-use gateway::{Bound, EdgeConfig, Gateway, GatewayConfig};
+use engines::jail::Jail;
+use engines::{Engines, WasmConfig, WasmEngine};
+use gateway::{Bound, EdgeConfig, Gateway, GatewayConfig, HostNames, Scheme};
 use platform::{NodeLimits, Platform, Ports, Retention};
 use ports::{Keys, SystemClock};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use super::life::StopSignals;
-use super::{helper_command, logging};
-use crate::config::{PubSubConfig, SecretsConfig, ServeConfig};
+use super::tls::{self, TlsDoor};
+use super::{helper_command, jail, logging, workers};
+use crate::config::{ChainConfig, PubSubConfig, SecretsConfig, ServeConfig};
 use crate::{screen, store_credential};
 
 /// Serves until SIGTERM or Ctrl-C, then drains; a second signal ends at once.
@@ -31,6 +33,8 @@ pub fn serve(config: ServeConfig) -> anyhow::Result<()> {
     private_files();
     raise_descriptor_limit();
     let folder = DataFolder::open(&config.data)?;
+    // Before there are other threads.
+    let jail = jail::open(&config.engine)?;
     // For everything that is not the start of a request: records, slow calls, signals.
     let background = Builder::new_multi_thread()
         .worker_threads(2)
@@ -38,28 +42,41 @@ pub fn serve(config: ServeConfig) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("start a runtime")?;
-    let result = background.block_on(serve_in(&config, &folder, background.handle()));
+    let result = background.block_on(serve_in(&config, &folder, jail, background.handle()));
     background.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn serve_in(config: &ServeConfig, folder: &DataFolder, background: &Handle) -> anyhow::Result<()> {
+async fn serve_in(
+    config: &ServeConfig,
+    folder: &DataFolder,
+    jail: Arc<Jail>,
+    background: &Handle,
+) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen()?;
     let egress = Arc::new(backends::egress::open(egress_config(config)).context("start outbound HTTP")?);
-    let platform = open_platform(config, folder, background, egress.clone()).await?;
+    let platform = open_platform(config, folder, jail, background, egress.clone()).await?;
     let shards =
         config.engine.shards.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()));
     let bound = gateway::bind(config.listen, shards).with_context(|| format!("listen on {}", config.listen))?;
+    let mut for_gateway = gateway_config(config);
+    let names = Arc::new(HostNames::new(platform.clone(), &for_gateway.base_domain));
+    let tls = tls::open(&config.gateway.tls, folder, names, shards).await?;
+    for_gateway.tls = tls.as_ref().map(|door| door.tls.clone());
+    let tls_address = tls.as_ref().map(|door| door.bound.address);
     // A function must not reach the node through its own door.
-    egress.set_own_addresses(vec![bound.address]);
+    egress.set_own_addresses(std::iter::once(bound.address).chain(tls_address).collect());
     // Only a server that can listen makes its key: the key is told and stored once.
     let first_key = first_key(&platform, folder).await?;
-    let gateway = Gateway::new(platform.clone(), gateway_config(config));
-    announce(bound.address, folder, first_key.as_deref());
+    let gateway = Gateway::new(platform.clone(), for_gateway);
+    announce(bound.address, tls_address, folder, first_key.as_deref());
 
     let stop = CancellationToken::new();
     let closed = CancellationToken::new();
-    let shards = start_shards(bound, &gateway, &stop, &closed)?;
+    let (secure, keeping) = tls.map(TlsDoor::into_parts).unzip();
+    let shards = start_shards(bound, secure, &gateway, &stop, &closed)?;
+    // From here on authorities are answered.
+    let _keeping = keeping.map(tls::keep).transpose()?;
     signals.next().await;
     tracing::info!("stopping: no new connections; waiting for running calls");
     stop.cancel();
@@ -78,6 +95,7 @@ async fn serve_in(config: &ServeConfig, folder: &DataFolder, background: &Handle
 async fn open_platform(
     config: &ServeConfig,
     folder: &DataFolder,
+    jail: Arc<Jail>,
     background: &Handle,
     egress: Arc<HttpEgress>,
 ) -> anyhow::Result<Arc<Platform>> {
@@ -97,7 +115,8 @@ async fn open_platform(
     engine.instances_max = u32::try_from(config.engine.instances_max).context("`engine.instances_max` is too large")?;
     engine.sockets_max = u32::try_from(config.limits.sockets_max).context("`limits.sockets_max` is too large")?;
     engine.memory_keep_resident_bytes = config.engine.memory_keep_resident_bytes;
-    let engine = WasmEngine::open(engine, storage.clone(), background.clone())?;
+    let wasm = WasmEngine::open(engine, storage.clone(), background.clone())?;
+    let engine = Engines::new(wasm, workers::open(&config.engine, jail, folder, storage.clone(), background)?);
     let content = backends::storage::open(&folder.content()).context("open the content storage")?;
     let databases = backends::database::open(&folder.databases(), DatabaseConfig::default());
     let databases = databases.context("open the folder of databases")?;
@@ -112,6 +131,8 @@ async fn open_platform(
         push: Arc::new(backends::push::open(egress.clone(), config.push.endpoints.clone(), Arc::new(SystemClock))),
         egress,
         keys: Arc::new(keys),
+        chain: chain(config)?,
+        names: Arc::new(backends::names::open(names_config(config))),
         engine: Arc::new(engine),
         clock: Arc::new(SystemClock),
     };
@@ -138,6 +159,19 @@ fn platform_config(config: &ServeConfig) -> platform::Config {
         audit_age_max: config.retention.audit_age_max,
         push: config.push.defaults.clone(),
     }
+}
+
+/// Who is asked whether a domain is somebody's.
+fn names_config(config: &ServeConfig) -> backends::names::Config {
+    config.gateway.name_server.map_or(backends::names::Config::System, backends::names::Config::At)
+}
+
+/// Where code comes from that nobody deployed here, if anywhere.
+fn chain(config: &ServeConfig) -> anyhow::Result<Option<platform::ChainConfig>> {
+    let ChainConfig { rpc, contract } = &config.chain;
+    let Some(rpc) = rpc.clone() else { return Ok(None) };
+    let source = backends::chain::open(rpc).map_err(|cause| anyhow::anyhow!(cause)).context("set up the chain")?;
+    Ok(Some(platform::ChainConfig { source: Arc::new(source), contract: contract.clone() }))
 }
 
 /// Where the key that protects secrets comes from; `None` means the data folder.
@@ -201,6 +235,8 @@ fn gateway_config(config: &ServeConfig) -> GatewayConfig {
         timeout_as_rate_limited: config.gateway.timeout_as_rate_limited,
         trusted_proxies: config.gateway.trusted_proxies.clone(),
         allowed_origins: config.gateway.allowed_origins.clone(),
+        base_domain: config.gateway.base_domain.clone(),
+        forward_headers: config.gateway.forward_headers,
         ..GatewayConfig::default()
     }
 }
@@ -219,7 +255,7 @@ async fn first_key(platform: &Platform, folder: &DataFolder) -> anyhow::Result<O
 }
 
 /// The first line on standard output is the address; who waits for it finds the key and the credential in place.
-fn announce(address: SocketAddr, folder: &DataFolder, first_key: Option<&str>) {
+fn announce(address: SocketAddr, tls: Option<SocketAddr>, folder: &DataFolder, first_key: Option<&str>) {
     let url = client_url(address);
     let key_file = folder.admin_key();
     if let Some(key) = first_key {
@@ -232,6 +268,9 @@ fn announce(address: SocketAddr, folder: &DataFolder, first_key: Option<&str>) {
     let login = format!("orama login --gateway {url} --api-key \"$(cat {})\"", key_file.display());
     screen::talk(&format!("log in from elsewhere: {login}"));
     screen::line(&format!("listening on http://{address}"));
+    if let Some(address) = tls {
+        screen::line(&format!("listening on https://{address}"));
+    }
 }
 
 /// Where a client on this machine reaches the server.
@@ -240,37 +279,50 @@ fn client_url(address: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, address.port()))
 }
 
-/// A thread with a runtime of its own for each listener: a request stays on the core that accepted it.
+/// A thread with a runtime of its own for each shard: a request stays on the core that accepted it.
 fn start_shards(
-    bound: Bound,
+    plain: Bound,
+    secure: Option<Bound>,
     gateway: &Arc<Gateway>,
     stop: &CancellationToken,
     closed: &CancellationToken,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
-    let start = |(index, listener): (usize, std::net::TcpListener)| {
+    let mut secure = secure.map_or(Vec::new(), |bound| bound.listeners).into_iter();
+    let start = |(index, plain): (usize, std::net::TcpListener)| {
         let runtime = Builder::new_current_thread().enable_all().build().context("start a runtime")?;
         let (gateway, stop, closed) = (gateway.clone(), stop.clone(), closed.clone());
-        let run = move || run_shard(&runtime, listener, gateway, stop, closed);
+        let secure = secure.next();
+        let run = move || run_shard(&runtime, plain, secure, gateway, stop, closed);
         std::thread::Builder::new().name(format!("shard-{index}")).spawn(run).context("start a thread")
     };
-    bound.listeners.into_iter().enumerate().map(start).collect()
+    plain.listeners.into_iter().enumerate().map(start).collect()
 }
 
 fn run_shard(
     runtime: &Runtime,
-    listener: std::net::TcpListener,
+    plain: std::net::TcpListener,
+    secure: Option<std::net::TcpListener>,
     gateway: Arc<Gateway>,
     stop: CancellationToken,
     closed: CancellationToken,
 ) {
     runtime.block_on(async {
-        match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => gateway::serve(listener, gateway, stop).await,
-            Err(cause) => tracing::error!(cause = &cause as &dyn std::error::Error, "failed to use a listener"),
-        }
+        let secure = async {
+            if let Some(secure) = secure {
+                listen(secure, Scheme::Https, &gateway, &stop).await;
+            }
+        };
+        tokio::join!(listen(plain, Scheme::Http, &gateway, &stop), secure);
         // Calls with an idempotency key outlive their connection.
         closed.cancelled().await;
     });
+}
+
+async fn listen(listener: std::net::TcpListener, scheme: Scheme, gateway: &Arc<Gateway>, stop: &CancellationToken) {
+    match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => gateway::serve_as(listener, scheme, gateway.clone(), stop.clone()).await,
+        Err(cause) => tracing::error!(cause = &cause as &dyn std::error::Error, "failed to use a listener"),
+    }
 }
 
 /// Files that we make are for us alone.

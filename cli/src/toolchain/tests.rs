@@ -17,7 +17,7 @@ fn check(lang: Language, sdk: bool) {
     assert_eq!(project.language().map_err(|failure| failure.message), Ok(lang));
     assert!(project.is_stale().expect("looked"));
     build(&project).unwrap_or_else(|failure| panic!("{}", failure.message));
-    assert!(project.read_module().expect("a module").len() > 8);
+    assert!(project.read_code().expect("a module").len() > 8);
     assert!(!project.is_stale().expect("looked"));
 }
 

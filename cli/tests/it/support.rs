@@ -30,6 +30,8 @@ pub use wallet::{Wallet, hex, verify, with_high_s};
 const ORAMA: &str = env!("CARGO_BIN_EXE_orama");
 /// How long anything that is waited for may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The variable of the address for TLS.
+pub const TLS_LISTEN: &str = "ORAMA_GATEWAY_TLS_LISTEN";
 
 pub struct Server {
     home: TempDir,
@@ -38,6 +40,8 @@ pub struct Server {
     environment: Vec<(String, OsString)>,
     process: Option<Child>,
     address: String,
+    /// Where it speaks TLS, if it does.
+    secure: String,
     admin_key: String,
     stderr: Option<JoinHandle<String>>,
     expected_warnings: Vec<&'static str>,
@@ -91,6 +95,7 @@ impl Server {
             environment: Vec::new(),
             process: None,
             address: String::new(),
+            secure: String::new(),
             admin_key: String::new(),
             stderr: None,
             expected_warnings: Vec::new(),
@@ -132,6 +137,12 @@ impl Server {
         match first.trim_end().strip_prefix("listening on ") {
             Some(address) => self.address = address.to_owned(),
             None => return Err(format!("`orama serve` said {first:?}\n{}", self.kill())),
+        }
+        if self.environment.iter().any(|(name, _)| name == TLS_LISTEN) {
+            let mut second = String::new();
+            lines.read_line(&mut second).expect("stdout is readable");
+            let address = second.trim_end().strip_prefix("listening on https://");
+            self.secure = address.expect("it says where it speaks TLS").to_owned();
         }
         // What else it prints must not block it.
         collect(lines);
@@ -185,6 +196,11 @@ impl Server {
     /// `http://127.0.0.1:PORT`
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// `127.0.0.1:PORT`, once [`TLS_LISTEN`] is set.
+    pub fn secure(&self) -> &str {
+        &self.secure
     }
 
     pub fn admin_key(&self) -> &str {

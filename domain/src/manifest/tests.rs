@@ -44,6 +44,8 @@ ws_max_frame_bytes: 1024
 ws_max_inflight_per_conn: 3
 ws_auth: capability
 dlq_topic: dead
+sign: true
+by_hash: true
 egress: {allow: [api.example.com]}
 triggers:
   - topic: calls:invite
@@ -51,7 +53,7 @@ triggers:
   - {table: users, on: [insert]}
 ",
         expect![[
-            r#"{"name":"hello","public":true,"internal":true,"engine":"wasm","language":"go","build":["go build ."],"memory_mb":128,"timeout":{"secs":300,"nanos":0},"retry":{"count":2,"delay":{"secs":1,"nanos":0}},"dlq_topic":"dead","env":{"MY_VAR":"value","N":"3","T":"true"},"concurrency":7,"http":true,"reactor":true,"raw_http_response":true,"websocket":{"persistent":true,"idle_timeout":{"secs":9,"nanos":0},"frame_bytes_max":1024,"inflight_max":3,"auth":"capability"},"triggers":[{"topic":"calls:invite"},{"cron":"0 * * * *","tz":"Europe/Berlin"},{"table":"users","on":["insert"]}],"egress":{"allow":["api.example.com"]}}"#
+            r#"{"name":"hello","public":true,"internal":true,"engine":"wasm","language":"go","build":["go build ."],"memory_mb":128,"timeout":{"secs":300,"nanos":0},"retry":{"count":2,"delay":{"secs":1,"nanos":0}},"dlq_topic":"dead","env":{"MY_VAR":"value","N":"3","T":"true"},"concurrency":7,"http":true,"reactor":true,"raw_http_response":true,"websocket":{"persistent":true,"idle_timeout":{"secs":9,"nanos":0},"frame_bytes_max":1024,"inflight_max":3,"auth":"capability"},"triggers":[{"topic":"calls:invite"},{"cron":"0 * * * *","tz":"Europe/Berlin"},{"table":"users","on":["insert"]}],"egress":{"allow":["api.example.com"]},"sign":true,"by_hash":true}"#
         ]],
     );
 }
@@ -68,12 +70,12 @@ fn a_value_outside_its_range_names_the_range() {
     );
     check(
         "name: hello\nengine: native",
-        expect!["refused: line 2, column 9: `engine` is `native`, but only `wasm` is available"],
+        expect!["refused: line 2, column 9: `engine` is `native`; known are `wasm` and `worker`"],
     );
     check(
         "name: hello\nlanguage: cobol",
         expect![
-            "refused: line 2, column 11: `language` is `cobol`; known are `go`, `rust`, `c`, `zig`, `assemblyscript`"
+            "refused: line 2, column 11: `language` is `cobol`; known are `go`, `rust`, `c`, `zig`, `assemblyscript`, `js`"
         ],
     );
     check(
@@ -155,6 +157,59 @@ fn every_option_of_a_trigger_is_read() {
 }
 
 #[test]
+fn javascript_runs_in_a_worker() {
+    let engine = |manifest: &str| {
+        let manifest = Manifest::parse(manifest).expect("a good manifest");
+        (manifest.engine, manifest.memory_mb, manifest.main, manifest.compatibility_date)
+    };
+    assert_eq!(engine("name: hello\nlanguage: js"), (EngineKind::Worker, 256, None, None));
+    assert_eq!(engine("name: hello\nengine: worker\nmemory: 1024"), (EngineKind::Worker, 1024, None, None));
+    let whole =
+        "name: hello\nengine: worker\nlanguage: js\nmemory: 128\nmain: src/a-b.mjs\ncompatibility_date: \"2023-03-07\"";
+    let date = Some("2023-03-07".to_owned());
+    assert_eq!(engine(whole), (EngineKind::Worker, 128, Some("src/a-b.mjs".to_owned()), date));
+}
+
+#[test]
+fn what_a_worker_cannot_be_is_refused() {
+    for (manifest, want) in [
+        ("memory: 127", "`memory` must be 128 to 1024 MB"),
+        ("memory: 1025", "`memory` must be 128 to 1024 MB"),
+        ("engine: wasm", "`engine` is `wasm`, but the language needs `worker`"),
+        ("reactor: true", "`reactor` has a meaning for `engine: wasm` only"),
+        ("ws_persistent: true", "`ws_persistent` has a meaning for `engine: wasm` only"),
+        ("main: ../index.js", "`main` must be the path of a module below the folder, such as `src/index.js`"),
+        ("main: /index.js", "`main` must be the path of a module below the folder, such as `src/index.js`"),
+        ("main: index.ts", "`main` must be the path of a module below the folder, such as `src/index.js`"),
+        ("compatibility_date: '2023-02-30'", "`compatibility_date` must be a day, such as `2026-11-01`"),
+        ("compatibility_date: 'soon'", "`compatibility_date` must be a day, such as `2026-11-01`"),
+    ] {
+        let refused = Manifest::parse(&format!("name: hello\nlanguage: js\n{manifest}")).expect_err(manifest);
+        assert_eq!((refused.line, refused.reason.as_str()), (3, want), "{manifest}");
+    }
+    for (manifest, want) in [
+        ("main: index.js", "`main` has a meaning for `engine: worker` only"),
+        ("compatibility_date: '2023-03-07'", "`compatibility_date` has a meaning for `engine: worker` only"),
+        ("language: go\nengine: worker", "`engine` is `worker`, but the language needs `wasm`"),
+        ("memory: 257", "`memory` must be 1 to 256 MB"),
+    ] {
+        let refused = Manifest::parse(&format!("name: hello\n{manifest}")).expect_err(manifest);
+        assert_eq!(refused.reason, want, "{manifest}");
+    }
+}
+
+#[test]
+fn the_path_of_a_module_stays_in_its_folder() {
+    for good in ["index.js", "a/b/c.mjs", "a_b-1.2.js"] {
+        assert!(crate::is_module_path(good), "{good}");
+    }
+    for bad in ["", "/a.js", "a//b.js", "../a.js", "a/../b.js", ".hidden/a.js", "a b.js", "a\\b.js", "é.js", "a\"b.js"]
+    {
+        assert!(!crate::is_module_path(bad), "{bad}");
+    }
+}
+
+#[test]
 fn an_unknown_key_names_the_nearest_known_one() {
     check(
         "name: hello\nmemroy: 64",
@@ -167,7 +222,7 @@ fn an_unknown_key_names_the_nearest_known_one() {
     check(
         "name: hello\ncolour: red",
         expect![
-            "refused: line 2, column 1: unknown key `colour`; known are `name`, `public`, `memory`, `timeout`, `retry`, `env`, `engine`, `language`, `build`, `concurrency`, `http`, `reactor`, `raw_http_response`, `internal`, `ws_persistent`, `ws_idle_timeout_sec`, `ws_max_frame_bytes`, `ws_max_inflight_per_conn`, `ws_auth`, `dlq_topic`, `triggers`, `egress`, `description`"
+            "refused: line 2, column 1: unknown key `colour`; known are `name`, `public`, `memory`, `timeout`, `retry`, `env`, `engine`, `language`, `build`, `concurrency`, `http`, `reactor`, `raw_http_response`, `internal`, `ws_persistent`, `ws_idle_timeout_sec`, `ws_max_frame_bytes`, `ws_max_inflight_per_conn`, `ws_auth`, `dlq_topic`, `triggers`, `egress`, `main`, `compatibility_date`, `sign`, `by_hash`, `description`"
         ],
     );
 }

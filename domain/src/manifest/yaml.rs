@@ -11,7 +11,7 @@ use crate::{
 /// What is wrong in a manifest, and where.
 pub type InvalidManifest = InvalidYaml;
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 27] = [
     "name",
     "public",
     "memory",
@@ -34,6 +34,10 @@ const KEYS: [&str; 23] = [
     "dlq_topic",
     "triggers",
     "egress",
+    "main",
+    "compatibility_date",
+    "sign",
+    "by_hash",
     "description",
 ];
 const RETRY_KEYS: [&str; 2] = ["count", "delay"];
@@ -94,6 +98,10 @@ impl Reader {
                 "dlq_topic" => draft.dlq_topic = Some(text(node, field)?),
                 "triggers" => draft.triggers = self.triggers(node)?,
                 "egress" => draft.egress = Some(self.egress(node)?),
+                "main" => draft.main = Some(text(node, field)?),
+                "compatibility_date" => draft.compatibility_date = Some(text(node, field)?),
+                "sign" => draft.sign = Some(boolean(node, field)?),
+                "by_hash" => draft.by_hash = Some(boolean(node, field)?),
                 _ => drop(text(node, field)?),
             }
         }

@@ -66,7 +66,9 @@ enum Run {
 }
 
 /// What a guest gets.
-enum Answer {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Nothing,
     Number(i64),
     Bytes(Bytes),
 }
@@ -109,7 +111,28 @@ impl From<Bytes> for Answer {
 
 impl From<Option<Bytes>> for Answer {
     fn from(bytes: Option<Bytes>) -> Self {
-        Self::Bytes(bytes.unwrap_or_default())
+        bytes.map_or(Self::Nothing, Self::Bytes)
+    }
+}
+
+/// Makes a call for a guest whose memory is not ours: arguments are its bytes in order, and the one number. `None` when there
+/// is no such call, or it takes other arguments.
+pub(crate) async fn call_by_name(
+    host: &mut Host,
+    name: &str,
+    arguments: &[Bytes],
+    number: i64,
+) -> Option<InTime<Answer>> {
+    let call = find(name)?;
+    let arguments = Arguments::given(call.params, arguments, number)?;
+    match call.run {
+        Run::Absent(answer) => {
+            host.unavailable(call.name);
+            Some(Ok(Answer::from(answer)))
+        }
+        Run::Now(run) => Some(Ok(run(host, &arguments))),
+        Run::Later(run) => Some(run(host, &arguments).await),
+        Run::ByHand => None,
     }
 }
 
@@ -197,6 +220,7 @@ impl HostCall {
             Run::ByHand => Answer::Number(0),
         };
         match answer {
+            Answer::Nothing => Ok(0),
             Answer::Number(number) => Ok(number),
             Answer::Bytes(bytes) => Ok(give(caller, &bytes).await? as i64),
         }

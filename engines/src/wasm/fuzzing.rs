@@ -7,7 +7,14 @@ use super::check;
 use crate::host::{HEADERS_MAX, parse_headers};
 
 /// Every target of this crate.
-pub const TARGETS: &[Target] = &[("wasm_check", wasm_check), ("wasm_response_headers", wasm_response_headers)];
+pub const TARGETS: &[Target] = &[
+    ("wasm_check", wasm_check),
+    ("wasm_response_headers", wasm_response_headers),
+    ("worker_code", worker_code),
+    ("worker_arguments", worker_arguments),
+];
+
+pub use crate::worker::fuzzing::{worker_arguments, worker_code};
 
 /// An upload is refused or passes; what the first check refuses never reaches the second, which must not rely on it.
 pub fn wasm_check(data: &[u8]) {

@@ -1,4 +1,4 @@
-//! One connection: which protocol it speaks, its requests, its end, or the socket that it becomes.
+//! One connection: its handshake, which protocol it speaks, its requests, its end, or the socket that it becomes.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,10 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::connections::Place;
 use super::stream::{GuardedStream, Shared};
-use super::{EdgeConfig, admission};
+use super::transport::Transport;
+use super::{EdgeConfig, Scheme, admission};
 use crate::Gateway;
 use crate::body::RequestBody;
+use crate::error::Refusal;
 use crate::reply::Reply;
+use crate::tls::Refused;
 use crate::websocket::{Next, Switched};
 
 /// What a client that speaks HTTP/2 by prior knowledge sends first.
@@ -40,62 +43,104 @@ enum Protocol {
     Http2,
 }
 
+/// How a client's requests come to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Channel {
+    Plain,
+    Tls,
+    /// To the listener of TLS, without TLS: told so, and no more.
+    Astray,
+}
+
+/// Whose requests they are.
+#[derive(Clone, Copy)]
+struct Client {
+    peer: IpAddr,
+    channel: Channel,
+}
+
 /// Serves a connection to its end. How it ends is the client's affair: nothing here is an error of ours.
-pub(super) async fn serve(tcp: TcpStream, place: Place, gateway: Arc<Gateway>, shutdown: CancellationToken) {
+pub(super) async fn serve(
+    tcp: TcpStream,
+    place: Place,
+    scheme: Scheme,
+    gateway: Arc<Gateway>,
+    shutdown: CancellationToken,
+) {
     // Boxed: what serves requests is large, and gone when the connection has become a socket, which may live for days.
     let peer = place.peer;
-    let switched = Box::pin(serve_requests(tcp, peer, gateway, shutdown.clone())).await;
-    let Some((next, tcp, early)) = switched else { return };
-    (next.run)(Switched { tcp, early, place, stopping: shutdown }).await;
+    let switched = Box::pin(serve_requests(tcp, peer, scheme, gateway, shutdown.clone())).await;
+    let Some((next, transport, early)) = switched else { return };
+    (next.run)(Switched { transport, early, place, stopping: shutdown }).await;
 }
 
 /// What a connection has become: what is to be done with it, the stream, and what the client sent too early.
-type Became = (Next, TcpStream, Bytes);
+type Became = (Next, Transport, Bytes);
 
 async fn serve_requests(
-    mut tcp: TcpStream,
+    tcp: TcpStream,
     peer: IpAddr,
+    scheme: Scheme,
     gateway: Arc<Gateway>,
     shutdown: CancellationToken,
 ) -> Option<Became> {
     // Replies are written whole; waiting for more to send would only delay them.
     let _ = tcp.set_nodelay(true);
     let config = &gateway.config.edge;
-    let sniffed = tokio::select! {
-        sniffed = sniff(&mut tcp, config) => sniffed,
+    let opened = async {
+        let (mut transport, channel) = open(tcp, scheme, &gateway).await?;
+        let (protocol, bytes) = sniff(&mut transport, config).await.ok()?;
+        Some((transport, channel, protocol, bytes))
+    };
+    let opened = tokio::select! {
+        opened = opened => opened,
         () = shutdown.cancelled() => return None,
     };
-    let Ok((protocol, bytes)) = sniffed else { return None };
+    let (transport, channel, protocol, bytes) = opened?;
+    let client = Client { peer, channel };
     let shared = Arc::new(Shared::default());
-    let stream = GuardedStream::new(tcp, bytes, protocol == Protocol::Http1, shared.clone(), config);
+    let stream = GuardedStream::new(transport, bytes, protocol == Protocol::Http1, shared.clone(), config);
     match protocol {
-        Protocol::Http1 => serve_http1(stream, shared, peer, &gateway, shutdown).await,
+        Protocol::Http1 => serve_http1(stream, shared, client, &gateway, shutdown).await,
         Protocol::Http2 => {
-            serve_http2(stream, shared, peer, &gateway, shutdown).await;
+            serve_http2(stream, shared, client, &gateway, shutdown).await;
             None
         }
     }
 }
 
+/// Makes the handshake where one is due.
+async fn open(tcp: TcpStream, scheme: Scheme, gateway: &Gateway) -> Option<(Transport, Channel)> {
+    let tls = match scheme {
+        Scheme::Http => return Some((Transport::Tcp(tcp), Channel::Plain)),
+        Scheme::Https => gateway.config.tls.as_ref()?,
+    };
+    match tls.accept(tcp, gateway.config.edge.first_byte).await {
+        Ok(stream) => Some((Transport::tls(stream), Channel::Tls)),
+        Err((Refused::PlainHttp, Some(tcp))) => Some((Transport::Tcp(tcp), Channel::Astray)),
+        Err(_) => None,
+    }
+}
+
 /// Reads until the bytes differ from the preface of HTTP/2, or are it.
-async fn sniff(tcp: &mut TcpStream, config: &EdgeConfig) -> io::Result<(Protocol, Vec<u8>)> {
+async fn sniff(transport: &mut Transport, config: &EdgeConfig) -> io::Result<(Protocol, Vec<u8>)> {
     let mut bytes = Vec::with_capacity(SNIFF_BYTES);
-    read_some(tcp, &mut bytes, config.first_byte).await?;
+    read_some(transport, &mut bytes, config.first_byte).await?;
     timeout(config.header, async {
         loop {
             let compared = bytes.len().min(PREFACE.len());
             match bytes[..compared] == PREFACE[..compared] {
                 false => return Ok((Protocol::Http1, bytes)),
                 true if compared == PREFACE.len() => return Ok((Protocol::Http2, bytes)),
-                true => read_some(tcp, &mut bytes, config.header).await?,
+                true => read_some(transport, &mut bytes, config.header).await?,
             }
         }
     })
     .await?
 }
 
-async fn read_some(tcp: &mut TcpStream, bytes: &mut Vec<u8>, limit: Duration) -> io::Result<()> {
-    match timeout(limit, tcp.read_buf(bytes)).await?? {
+async fn read_some(transport: &mut Transport, bytes: &mut Vec<u8>, limit: Duration) -> io::Result<()> {
+    match timeout(limit, transport.read_buf(bytes)).await?? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),
     }
@@ -104,13 +149,13 @@ async fn read_some(tcp: &mut TcpStream, bytes: &mut Vec<u8>, limit: Duration) ->
 async fn serve_http1(
     stream: GuardedStream,
     shared: Arc<Shared>,
-    peer: IpAddr,
+    client: Client,
     gateway: &Arc<Gateway>,
     shutdown: CancellationToken,
 ) -> Option<Became> {
     let next = Mutex::new(None);
     let service = service_fn(async |request| {
-        let mut reply = answer(gateway.clone(), shared.clone(), peer, request).await;
+        let mut reply = answer(gateway.clone(), shared.clone(), client, request).await;
         *next.lock().expect("no holder panics") = Next::of(&mut reply);
         Ok::<_, Infallible>(reply)
     });
@@ -135,10 +180,10 @@ async fn serve_http1(
 async fn take_over(mut next: Next) -> Option<Became> {
     let upgraded = (&mut next.on_upgrade).await.ok()?;
     let parts = upgraded.downcast::<TokioIo<GuardedStream>>().ok()?;
-    let (tcp, unread) = parts.io.into_inner().into_parts();
+    let (transport, unread) = parts.io.into_inner().into_parts();
     // Copied, so that a few bytes do not keep the buffer that they are in.
     let early = Bytes::from([parts.read_buf.as_ref(), &unread].concat());
-    Some((next, tcp, early))
+    Some((next, transport, early))
 }
 
 /// Room for the largest head that `admission` lets through, and a little more, so that it is `admission` that refuses.
@@ -149,7 +194,7 @@ fn buffer_bytes(config: &EdgeConfig) -> usize {
 async fn serve_http2(
     stream: GuardedStream,
     shared: Arc<Shared>,
-    peer: IpAddr,
+    client: Client,
     gateway: &Arc<Gateway>,
     shutdown: CancellationToken,
 ) {
@@ -157,7 +202,7 @@ async fn serve_http2(
     let for_requests = (gateway.clone(), shared.clone());
     let service = service_fn(move |request| {
         let (gateway, shared) = for_requests.clone();
-        async move { Ok::<_, Infallible>(answer(gateway, shared, peer, request).await) }
+        async move { Ok::<_, Infallible>(answer(gateway, shared, client, request).await) }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
@@ -190,11 +235,11 @@ async fn idle(shared: &Shared, limit: Duration) {
     }
 }
 
-async fn answer(gateway: Arc<Gateway>, shared: Arc<Shared>, peer: IpAddr, request: Request<Incoming>) -> Reply {
+async fn answer(gateway: Arc<Gateway>, shared: Arc<Shared>, client: Client, request: Request<Incoming>) -> Reply {
     let running = shared.begin();
     let version = request.version();
     let mut reply = match admission::check(&request, running.ambiguous, &gateway.config.edge) {
-        Ok(()) => gateway.handle(request.map(RequestBody::arriving), peer).await,
+        Ok(()) => answer_admitted(&gateway, client, request).await,
         Err(refusal) => gateway.refuse(refusal),
     };
     if version == Version::HTTP_2 {
@@ -204,4 +249,24 @@ async fn answer(gateway: Arc<Gateway>, shared: Arc<Shared>, peer: IpAddr, reques
     // While the client takes a long body the connection is not idle.
     reply.body_mut().hold(running);
     reply
+}
+
+/// What TLS has to say to a request comes before what the API has.
+async fn answer_admitted(gateway: &Arc<Gateway>, client: Client, request: Request<Incoming>) -> Reply {
+    let Client { peer, channel } = client;
+    let tls = gateway.config.tls.as_deref();
+    match channel {
+        Channel::Astray => gateway.refuse(Refusal::invalid("this port speaks TLS; use `https://`").close()),
+        Channel::Plain => match tls.and_then(|tls| tls.answer_plain(&request, peer)) {
+            Some(reply) => gateway.adopt(reply),
+            None => gateway.handle(request.map(RequestBody::arriving), peer).await,
+        },
+        Channel::Tls => {
+            let mut reply = gateway.handle(request.map(RequestBody::arriving), peer).await;
+            if let Some(tls) = tls {
+                tls.add_headers(&mut reply);
+            }
+            reply
+        }
+    }
 }

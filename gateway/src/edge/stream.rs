@@ -1,4 +1,4 @@
-//! A TCP stream that does not wait for ever, in either direction.
+//! A stream that does not wait for ever, in either direction.
 
 use std::io;
 use std::pin::Pin;
@@ -8,11 +8,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::EdgeConfig;
 use super::framing::{Framing, Position};
+use super::transport::Transport;
 
 /// What a client may still send, unread, after we answered: so that it reads our answer before it learns that we closed.
 const LINGER_BYTES_MAX: usize = 64 << 20;
@@ -63,7 +63,7 @@ impl Drop for Running {
 }
 
 pub(super) struct GuardedStream {
-    tcp: TcpStream,
+    transport: Transport,
     /// What was read before it was known which protocol this is.
     sniffed: Vec<u8>,
     /// `None` for HTTP/2, whose connection has timers of its own.
@@ -91,10 +91,16 @@ struct Linger {
 }
 
 impl GuardedStream {
-    pub(super) fn new(tcp: TcpStream, sniffed: Vec<u8>, http1: bool, shared: Arc<Shared>, config: &EdgeConfig) -> Self {
+    pub(super) fn new(
+        transport: Transport,
+        sniffed: Vec<u8>,
+        http1: bool,
+        shared: Arc<Shared>,
+        config: &EdgeConfig,
+    ) -> Self {
         let EdgeConfig { header, body_idle, keep_alive, write, .. } = *config;
         Self {
-            tcp,
+            transport,
             sniffed,
             framing: http1.then(Framing::default),
             shared,
@@ -107,8 +113,8 @@ impl GuardedStream {
     }
 
     /// The stream without its guard, and what was read of it and not taken.
-    pub(super) fn into_parts(self) -> (TcpStream, Vec<u8>) {
-        (self.tcp, self.sniffed)
+    pub(super) fn into_parts(self) -> (Transport, Vec<u8>) {
+        (self.transport, self.sniffed)
     }
 
     fn received(&mut self, bytes: &[u8]) {
@@ -194,7 +200,7 @@ impl AsyncRead for GuardedStream {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        let Poll::Ready(result) = Pin::new(&mut self.tcp).poll_read(cx, buffer) else {
+        let Poll::Ready(result) = Pin::new(&mut self.transport).poll_read(cx, buffer) else {
             return if self.read_is_late(cx) { Poll::Ready(Err(late())) } else { Poll::Pending };
         };
         self.read.ended();
@@ -220,7 +226,7 @@ impl GuardedStream {
         let mut space = [0; 16 << 10];
         loop {
             let mut buffer = ReadBuf::new(&mut space);
-            match Pin::new(&mut self.tcp).poll_read(cx, &mut buffer) {
+            match Pin::new(&mut self.transport).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.linger.discarded += buffer.filled().len(),
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending if self.read.is_over(cx, Some(until - LINGER), LINGER) => return Poll::Ready(()),
@@ -235,7 +241,7 @@ impl GuardedStream {
 
 impl AsyncWrite for GuardedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write(cx, bytes);
+        let written = Pin::new(&mut self.transport).poll_write(cx, bytes);
         self.wrote(cx, written)
     }
 
@@ -244,21 +250,24 @@ impl AsyncWrite for GuardedStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
+        let written = Pin::new(&mut self.transport).poll_write_vectored(cx, slices);
         self.wrote(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.transport.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        let flushed = Pin::new(&mut self.transport).poll_flush(cx);
+        // TCP has nothing to flush, so that saying it is done says nothing about the client.
+        if self.transport.is_tls() { self.wrote(cx, flushed) } else { flushed }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.linger.until.is_none() {
-            ready!(Pin::new(&mut self.tcp).poll_shutdown(cx))?;
+            let shut = Pin::new(&mut self.transport).poll_shutdown(cx);
+            ready!(self.wrote(cx, shut))?;
         }
         let unread = self.framing.as_ref().is_some_and(|framing| framing.position() != Position::BetweenMessages);
         if unread {

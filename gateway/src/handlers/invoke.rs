@@ -7,8 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use domain::{Error, ErrorCode, FunctionRef, HttpHead, Namespace, ReplyHead, RequestId, TriggerKind};
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
-use platform::{Cause, Invoke, Outcome, RateLeft, Success};
+use platform::{Cause, Exchanged, Invoke, Outcome, RateLeft, Success};
 use serde::Serialize;
 
 use crate::credential;
@@ -79,7 +80,55 @@ pub(crate) async fn invoke(
         idempotency_key,
         input,
     };
-    answer(gateway.platform.invoke(invoke).await)
+    let (timestamp, request_body) = (gateway.platform.signing_time(), invoke.input.clone());
+    let outcome = gateway.platform.invoke(invoke).await;
+    let signed = outcome.version.clone().filter(|version| version.manifest.sign).map(|version| Exchanged {
+        request_id: outcome.request_id.clone(),
+        version,
+        timestamp,
+        method: exchange.parts.method.as_str().to_owned(),
+        target: exchange.parts.uri.path_and_query().map_or_else(String::new, |target| target.as_str().to_owned()),
+        host: host_of(&exchange.parts),
+        kept_query: kept_query(gateway, &exchange.parts),
+        request_body,
+        status: 0,
+        reply_body: Bytes::new(),
+    });
+    let reply = answer(outcome)?;
+    match signed {
+        Some(exchanged) => sign(gateway, exchanged, reply).await,
+        None => Ok(reply),
+    }
+}
+
+/// Puts the node's signature into a reply of the function, in the place of the function's own.
+async fn sign(gateway: &Gateway, exchanged: Exchanged, mut reply: Reply) -> Answer {
+    let body = match exchanged.method.as_str() {
+        "HEAD" => Bytes::new(),
+        _ => reply.body().whole().ok_or_else(|| Error::of(ErrorCode::Internal))?,
+    };
+    let exchanged = Exchanged { status: reply.status().as_u16(), reply_body: body, ..exchanged };
+    let pair = gateway.platform.sign_exchange(exchanged).await?;
+    for (name, value) in pair.headers() {
+        let value = HeaderValue::try_from(value).map_err(|_| Error::of(ErrorCode::Internal))?;
+        reply.headers_mut().insert(name, value);
+    }
+    Ok(reply)
+}
+
+/// The host as received: that of the header, or of the target that names one.
+fn host_of(parts: &Parts) -> Bytes {
+    let header = parts.headers.get(header::HOST).map(HeaderValue::as_bytes);
+    let authority = || parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    Bytes::copy_from_slice(header.or_else(authority).unwrap_or_default())
+}
+
+/// The query without a credential of ours, which no receipt may keep; `None` when it holds none.
+fn kept_query(gateway: &Gateway, parts: &Parts) -> Option<String> {
+    let query = parts.uri.query()?;
+    let ours = |name: &str, value: &str| ["api_key", "token"].contains(&name) && credential::is_ours(gateway, value);
+    let kept = query::without(query, ours).unwrap_or_default();
+    (kept != query).then(|| format!("?{kept}"))
 }
 
 /// Whoever comes from elsewhere uses up what the namespace has as well; only what it lets in counts.
@@ -106,15 +155,15 @@ fn target(exchange: &Exchange, form: Form) -> Result<(Namespace, FunctionRef), R
 /// `?namespace=`, else the credential's, else `X-Namespace`, else `default`.
 pub(super) fn namespace_of(exchange: &Exchange) -> Result<Namespace, Refusal> {
     if let Some(named) = exchange.query("namespace").filter(|named| !named.is_empty()) {
-        return parse_namespace(&named);
+        return exchange.at_home(parse_namespace(&named)?);
     }
     if let Some(own) = &exchange.caller.namespace {
         return Ok(own.clone());
     }
     match exchange.parts.headers.get("x-namespace").map(HeaderValue::to_str) {
-        Some(Ok(named)) => parse_namespace(named),
+        Some(Ok(named)) => exchange.at_home(parse_namespace(named)?),
         Some(Err(_)) => Err(Refusal::invalid("`X-Namespace` is not text")),
-        None => Ok(Namespace::default_namespace()),
+        None => Ok(exchange.home.clone().unwrap_or_else(Namespace::default_namespace)),
     }
 }
 
@@ -146,7 +195,7 @@ fn head_of(gateway: &Gateway, exchange: &Exchange, form: Form) -> HttpHead {
 }
 
 /// Is this header a credential that opens something here? No function may see it.
-pub(super) fn is_for_us(gateway: &Gateway, name: &HeaderName, value: &HeaderValue) -> bool {
+pub(crate) fn is_for_us(gateway: &Gateway, name: &HeaderName, value: &HeaderValue) -> bool {
     (*name == credential::API_KEY || *name == header::AUTHORIZATION)
         && value.to_str().is_ok_and(|value| credential::is_ours(gateway, value))
 }
@@ -161,7 +210,7 @@ fn target_of(gateway: &Gateway, exchange: &Exchange, form: Form) -> String {
 }
 
 fn answer(outcome: Outcome) -> Answer {
-    let Outcome { request_id, duration, result, replayed } = outcome;
+    let Outcome { request_id, duration, result, replayed, version: _ } = outcome;
     let mut reply = match result {
         Err(error) => return Err(Refusal::from(error).of_call(request_id, duration)),
         Ok(Success { head: Some(head), body }) => replay(head, body),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::Gateway;
 use crate::error::Answer;
 use crate::exchange::Exchange;
+use crate::metrics::Metrics;
 use crate::reply;
 
 pub(crate) async fn health(gateway: Arc<Gateway>, _exchange: Exchange) -> Answer {
@@ -43,6 +44,7 @@ pub(crate) async fn limits(gateway: Arc<Gateway>, _exchange: Exchange) -> Answer
     Ok(reply::ok(&json!({
         "function": {
             "memory_limit_mb": range(LIMITS.memory_mb),
+            "worker_memory_limit_mb": range(LIMITS.worker_memory_mb),
             "timeout_seconds": range(LIMITS.timeout_seconds),
             "retry_count": range(LIMITS.retry_count),
             "retry_delay_seconds": range(LIMITS.retry_delay_seconds),
@@ -98,7 +100,11 @@ pub(crate) async fn metrics(gateway: Arc<Gateway>, exchange: Exchange) -> Answer
         let code = if exchange.caller.is_anonymous() { ErrorCode::Unauthorized } else { ErrorCode::Forbidden };
         return Err(Error::new(code, "metrics are for operators, and for this machine itself").into());
     }
-    let text = gateway.metrics.render(&gateway.connections, &gateway.platform.metrics());
+    let mut text = gateway.metrics.render(&gateway.connections, &gateway.platform.metrics());
+    if let Some(tls) = &gateway.config.tls {
+        let certificates = tls.certificates_by_days_left(gateway.platform.clock().now());
+        Metrics::render_tls(&mut text, &tls.counts, &certificates);
+    }
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(reply::of(StatusCode::OK, content_type, bytes::Bytes::from(text)))
 }

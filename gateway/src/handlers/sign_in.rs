@@ -20,7 +20,7 @@ pub(crate) async fn challenge(gateway: Arc<Gateway>, mut exchange: Exchange) -> 
     let document = Document::parse(&body)?;
     let challenge = gateway.platform.challenge(ChallengeRequest {
         wallet: document.needed_text("wallet")?,
-        namespace: namespace_of(&document)?,
+        namespace: namespace_of(&exchange, &document)?,
         purpose: document.text_or_empty("purpose")?,
         domain: exchange.host().to_owned(),
     })?;
@@ -109,7 +109,7 @@ fn proof_of(exchange: &Exchange, document: &Document<'_>) -> Result<Proof, Refus
         nonce: filled("nonce")?,
         message: filled("message")?,
         signature: document.text_or_empty("signature")?,
-        namespace: filled("namespace")?,
+        namespace: filled("namespace")?.or_else(|| exchange.home.as_ref().map(Namespace::to_string)),
         chain: filled("chain_type")?,
         purpose: filled("purpose")?,
         domain: exchange.host().to_owned(),
@@ -121,10 +121,10 @@ fn proof_of(exchange: &Exchange, document: &Document<'_>) -> Result<Proof, Refus
     }
 }
 
-pub(super) fn namespace_of(document: &Document<'_>) -> Result<Namespace, Refusal> {
+pub(super) fn namespace_of(exchange: &Exchange, document: &Document<'_>) -> Result<Namespace, Refusal> {
     match document.text("namespace")?.filter(|named| !named.is_empty()) {
-        Some(named) => parse_namespace(&named),
-        None => Ok(Namespace::default_namespace()),
+        Some(named) => exchange.at_home(parse_namespace(&named)?),
+        None => Ok(exchange.home.clone().unwrap_or_else(Namespace::default_namespace)),
     }
 }
 

@@ -32,7 +32,8 @@ pub(crate) async fn refresh(gateway: Arc<Gateway>, mut exchange: Exchange) -> An
     let document = Document::parse(&body)?;
     let presented = document.needed_text("refresh_token")?;
     let namespace = document.text("namespace")?.filter(|named| !named.is_empty());
-    let namespace = namespace.map(|named| parse_namespace(&named)).transpose()?;
+    let named = namespace.map(|named| exchange.at_home(parse_namespace(&named)?)).transpose()?;
+    let namespace = named.or_else(|| exchange.home.clone());
     let next = gateway.platform.refresh(&presented, namespace.as_ref()).await?;
     if let Some(note) = &exchange.note {
         note.signed_by(&next.subject, &next.namespace);

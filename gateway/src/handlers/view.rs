@@ -29,6 +29,14 @@ pub(crate) struct FunctionJson<'a> {
     http: bool,
     reactor: bool,
     raw_http_response: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    main: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compatibility_date: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    sign: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    by_hash: bool,
     /// Names and values: whoever may read this may also deploy code that reads them.
     env_vars: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -81,6 +89,10 @@ impl<'a> FunctionJson<'a> {
             http: manifest.http,
             reactor: manifest.reactor,
             raw_http_response: manifest.raw_http_response,
+            main: manifest.main.as_deref(),
+            compatibility_date: manifest.compatibility_date.as_deref(),
+            sign: manifest.sign,
+            by_hash: manifest.by_hash,
             env_vars: &manifest.env,
             triggers: &manifest.triggers,
             sockets: Sockets::of(manifest),

@@ -9,10 +9,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use domain::RequestId;
-use futures_util::Stream;
+use futures_util::{FutureExt, Stream};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use ports::{Content, StorageError};
+
+use crate::hosts::ForwardedBody;
 
 /// The most that is read at once.
 const PIECE_BYTES: usize = 256 << 10;
@@ -25,9 +27,11 @@ enum Kind {
     Whole(Full<Bytes>),
     Pieces(Box<Pieces>),
     Endless(Box<Endless>),
+    /// What a function answers, as it comes.
+    Forwarded(Box<Forwarded>),
 }
 
-/// The store failed in the middle of a body; the connection ends, so that nobody takes the beginning for the whole.
+/// What was to be sent broke off in the middle of a body; the connection ends, so that nobody takes the beginning for the whole.
 #[derive(Debug, thiserror::Error)]
 #[error("the content could not be read to its end")]
 pub struct BrokenOff;
@@ -50,7 +54,24 @@ struct Endless {
     held: Option<Box<dyn Any + Send>>,
 }
 
+struct Forwarded {
+    body: ForwardedBody,
+    held: Option<Box<dyn Any + Send>>,
+}
+
+impl From<ForwardedBody> for ReplyBody {
+    fn from(body: ForwardedBody) -> Self {
+        Self(Kind::Forwarded(Box::new(Forwarded { body, held: None })))
+    }
+}
+
 impl ReplyBody {
+    /// The body of a reply that is all in memory.
+    pub(crate) fn whole(&self) -> Option<Bytes> {
+        let Kind::Whole(body) = &self.0 else { return None };
+        Some(body.clone().collect().now_or_never()?.ok()?.to_bytes())
+    }
+
     /// The bytes from `start` to `end` of `content`, which must be within it.
     pub(crate) fn of_content(content: Box<dyn Content>, start: u64, end: u64, request_id: RequestId) -> Self {
         let content = Arc::from(content);
@@ -68,6 +89,7 @@ impl ReplyBody {
             Kind::Whole(_) => {}
             Kind::Pieces(pieces) => pieces.held = Some(Box::new(guard)),
             Kind::Endless(endless) => endless.held = Some(Box::new(guard)),
+            Kind::Forwarded(forwarded) => forwarded.held = Some(Box::new(guard)),
         }
     }
 }
@@ -90,6 +112,7 @@ impl fmt::Debug for ReplyBody {
             Kind::Whole(whole) => whole.fmt(f),
             Kind::Pieces(pieces) => write!(f, "Pieces({}..{})", pieces.offset, pieces.end),
             Kind::Endless(_) => f.write_str("Endless"),
+            Kind::Forwarded(_) => f.write_str("Forwarded"),
         }
     }
 }
@@ -103,6 +126,8 @@ impl Body for ReplyBody {
             Kind::Whole(whole) => Pin::new(whole).poll_frame(cx).map_err(|never| match never {}),
             Kind::Pieces(pieces) => pieces.poll_piece(cx).map_ok(Frame::data),
             Kind::Endless(endless) => endless.stream.as_mut().poll_next(cx).map(|bytes| Some(Ok(Frame::data(bytes?)))),
+            // Why it broke off is in the record of the call.
+            Kind::Forwarded(forwarded) => forwarded.body.poll_frame(cx).map_err(|_| BrokenOff),
         }
     }
 
@@ -110,7 +135,7 @@ impl Body for ReplyBody {
         match &self.0 {
             Kind::Whole(whole) => whole.is_end_stream(),
             Kind::Pieces(pieces) => pieces.offset >= pieces.end,
-            Kind::Endless(_) => false,
+            Kind::Endless(_) | Kind::Forwarded(_) => false,
         }
     }
 
@@ -118,7 +143,7 @@ impl Body for ReplyBody {
         match &self.0 {
             Kind::Whole(whole) => whole.size_hint(),
             Kind::Pieces(pieces) => SizeHint::with_exact(pieces.end.saturating_sub(pieces.offset)),
-            Kind::Endless(_) => SizeHint::default(),
+            Kind::Endless(_) | Kind::Forwarded(_) => SizeHint::default(),
         }
     }
 }

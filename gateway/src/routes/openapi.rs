@@ -98,7 +98,8 @@ fn access_text(access: Access) -> String {
 
 fn error_schema_of(route: &Route) -> &'static str {
     match route.errors {
-        ErrorForm::Envelope => "#/components/schemas/Error",
+        // No route answers text: that is for host names.
+        ErrorForm::Envelope | ErrorForm::Text => "#/components/schemas/Error",
         ErrorForm::Flat => "#/components/schemas/FlatError",
     }
 }

@@ -59,7 +59,9 @@ impl Control {
 
 impl Holder {
     pub(crate) fn of(gateway: &Arc<Gateway>, exchange: &Exchange, namespace: Namespace) -> Self {
-        let credential = credential::valid_one(gateway, &exchange.parts).map(String::into_boxed_str);
+        // Nobody has none: not even one that opens something elsewhere.
+        let shown = (!exchange.caller.is_anonymous()).then(|| credential::valid_one(gateway, &exchange.parts));
+        let credential = shown.flatten().map(String::into_boxed_str);
         let (gateway, caller, client) = (gateway.clone(), exchange.caller.clone(), exchange.client);
         Self { gateway, namespace, caller, credential, client }
     }

@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, timeout};
 use tungstenite::error::{CapacityError, ProtocolError};
@@ -21,7 +20,7 @@ use tungstenite::{Error as LibraryError, Message};
 use super::counts::Counted;
 use super::frame::{self, Frame, Goodbye};
 use super::wire::{Violation, Wire};
-use crate::edge::Place;
+use crate::edge::{Place, Transport};
 
 /// What the library reads at once. It is there only while something is half read.
 const READ_BUFFER_BYTES: usize = 8 << 10;
@@ -121,7 +120,7 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(super) fn new(
-        (tcp, early, place): (TcpStream, Bytes, Place),
+        (transport, early, place): (Transport, Bytes, Place),
         message_bytes_max: usize,
         config: Arc<SocketConfig>,
         room: Arc<Semaphore>,
@@ -129,7 +128,7 @@ impl Socket {
     ) -> Self {
         let ping_at = Instant::now() + config.ping;
         Self {
-            wire: Wire::new(tcp, early, message_bytes_max, room),
+            wire: Wire::new(transport, early, message_bytes_max, room),
             library: None,
             closing: false,
             full: false,

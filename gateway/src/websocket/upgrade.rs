@@ -13,7 +13,6 @@ use bytes::Bytes;
 use domain::Error;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tungstenite::handshake::derive_accept_key;
 
@@ -21,7 +20,7 @@ use super::counts::{Counted, SocketKind};
 use super::origin;
 use super::socket::Socket;
 use crate::Gateway;
-use crate::edge::Place;
+use crate::edge::{Place, Transport};
 use crate::error::Refusal;
 use crate::exchange::Exchange;
 use crate::reply::{self, Reply};
@@ -39,7 +38,7 @@ pub(crate) struct Offer {
 
 /// The connection after the reply.
 pub(crate) struct Switched {
-    pub(crate) tcp: TcpStream,
+    pub(crate) transport: Transport,
     /// What the client sent before it had our answer.
     pub(crate) early: Bytes,
     pub(crate) place: Place,
@@ -63,6 +62,11 @@ impl Next {
     pub(crate) fn of(reply: &mut Reply) -> Option<Self> {
         let Slot(slot) = reply.extensions_mut().remove()?;
         slot.lock().expect("no holder panics").take()
+    }
+
+    /// Puts it beside the reply that accepts.
+    pub(crate) fn beside(self, reply: &mut Reply) {
+        reply.extensions_mut().insert(Slot(Arc::new(Mutex::new(Some(self)))));
     }
 }
 
@@ -103,10 +107,10 @@ impl Offer {
     {
         let Self { gateway, on_upgrade, accept_key } = self;
         let run: Run = Box::new(move |switched| {
-            let Switched { tcp, early, place, stopping } = switched;
+            let Switched { transport, early, place, stopping } = switched;
             let (config, room) = (gateway.config.sockets.clone(), gateway.message_room.clone());
             let counted = Counted::new(gateway.metrics.sockets.clone(), kind);
-            let socket = Socket::new((tcp, early, place), message_bytes_max, config, room, counted);
+            let socket = Socket::new((transport, early, place), message_bytes_max, config, room, counted);
             Box::pin(run(socket, stopping))
         });
         let mut reply = Reply::default();
@@ -114,7 +118,7 @@ impl Offer {
         reply.headers_mut().insert(header::UPGRADE, WEBSOCKET);
         reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         reply.headers_mut().insert(header::SEC_WEBSOCKET_ACCEPT, accept_key);
-        reply.extensions_mut().insert(Slot(Arc::new(Mutex::new(Some(Next { on_upgrade, run })))));
+        Next { on_upgrade, run }.beside(&mut reply);
         reply
     }
 }

@@ -5,17 +5,19 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::boundary::{Boundary, Head};
 use super::frame::Frame;
+use crate::edge::Transport;
 
 /// What is read before others have their turn.
 const READ_AT_ONCE: usize = 64 << 10;
@@ -41,7 +43,7 @@ pub(super) enum Violation {
 }
 
 pub(super) struct Wire {
-    tcp: TcpStream,
+    transport: Transport,
     /// What arrived together with the request.
     early: Bytes,
     boundary: Boundary,
@@ -63,10 +65,10 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(tcp: TcpStream, early: Bytes, message_bytes_max: usize, room: Arc<Semaphore>) -> Self {
+    pub(super) fn new(transport: Transport, early: Bytes, message_bytes_max: usize, room: Arc<Semaphore>) -> Self {
         let now = Instant::now();
         Self {
-            tcp,
+            transport,
             early,
             boundary: Boundary::default(),
             message_bytes_max: message_bytes_max as u64,
@@ -100,7 +102,7 @@ impl Wire {
 
     /// Is there perhaps something to read? If not, the task is woken when there is.
     pub(super) fn poll_readable(&mut self, context: &mut Context<'_>) -> bool {
-        !self.early.is_empty() || self.tcp.poll_read_ready(context).is_ready()
+        !self.early.is_empty() || self.transport.poll_readable(context)
     }
 
     pub(super) fn violation(&self) -> Option<Violation> {
@@ -152,20 +154,26 @@ impl Wire {
                 *slice = IoSlice::new(bytes);
                 count += 1;
             }
-            match self.tcp.try_write_vectored(&slices[..count]) {
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(written) => self.wrote(written),
-                Err(blocked) if blocked.kind() == io::ErrorKind::WouldBlock => {
-                    self.stuck_since.get_or_insert_with(Instant::now);
-                    if self.tcp.poll_write_ready(context)?.is_pending() {
-                        return Poll::Pending;
-                    }
-                }
-                Err(error) => return Poll::Ready(Err(error)),
+            match Pin::new(&mut self.transport).poll_write_vectored(context, &slices[..count])? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(written) => self.wrote(written),
+                Poll::Pending => return self.stuck(),
             }
         }
         self.unsent.shrink_to(4);
-        Poll::Ready(Ok(()))
+        // What TLS has encrypted may not have gone out yet.
+        match Pin::new(&mut self.transport).poll_flush(context)? {
+            Poll::Pending => self.stuck(),
+            Poll::Ready(()) => {
+                self.stuck_since = None;
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    fn stuck<T>(&mut self) -> Poll<T> {
+        self.stuck_since.get_or_insert_with(Instant::now);
+        Poll::Pending
     }
 
     fn wrote(&mut self, mut written: usize) {
@@ -183,7 +191,7 @@ impl Wire {
 
     /// Says that nothing more will come; the client may still send.
     pub(super) async fn shut(&mut self) -> io::Result<()> {
-        tokio::io::AsyncWriteExt::shutdown(&mut self.tcp).await
+        tokio::io::AsyncWriteExt::shutdown(&mut self.transport).await
     }
 
     /// Throws away what the client still sends, to its end or to `bytes_max`. Were it left unread, closing would reset the
@@ -191,7 +199,7 @@ impl Wire {
     pub(super) async fn discard(&mut self, bytes_max: usize) {
         let mut space = [0; 4096];
         let mut discarded = 0;
-        while let Ok(count @ 1..) = tokio::io::AsyncReadExt::read(&mut self.tcp, &mut space).await {
+        while let Ok(count @ 1..) = tokio::io::AsyncReadExt::read(&mut self.transport, &mut space).await {
             discarded += count;
             if discarded > bytes_max {
                 return;
@@ -256,7 +264,7 @@ impl Read for Wire {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let count = match self.early.is_empty() {
-            true => self.tcp.try_read(&mut buffer[..room])?,
+            true => self.transport.try_read(&mut buffer[..room])?,
             false => {
                 let count = room.min(self.early.len());
                 self.early.copy_to_slice(&mut buffer[..count]);

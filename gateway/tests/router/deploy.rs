@@ -137,7 +137,7 @@ async fn wrong_values_name_their_field_and_range() {
         `retry_delay_seconds` must be a whole number, 0 to 300
         `concurrency` must be 1 to 1000 calls at once
         `is_public` must be `true` or `false`
-        `engine` is `php`, but only `wasm` is available
+        `engine` is `php`; known are `wasm` and `worker`
         `ws_auth` is `x`; known are `` and `capability`
         `metadata` is not a JSON object: invalid type: sequence, expected a map at line 1 column 0
         `memory_limit_mb` must be a whole number, 1 to 256

@@ -20,6 +20,8 @@ use crate::support::{Form, House, PEER, Seen, home, request, with_header, with_k
 struct Things {
     key: String,
     job: String,
+    /// A call that left a receipt.
+    request: String,
     trigger: String,
     /// A WebSocket, which lives as long as the last field.
     client: String,
@@ -31,6 +33,7 @@ struct Things {
     claim: &'static str,
     map: &'static str,
     table: &'static str,
+    domain: &'static str,
     _socket: Option<Attached>,
 }
 
@@ -39,6 +42,7 @@ impl Things {
         Self {
             key: "0190f7a1-0000-7000-8000-000000000000".to_owned(),
             job: "0190f7a1-0000-7000-8000-000000000001".to_owned(),
+            request: "0190f7a1-0000-7000-8000-000000000004".to_owned(),
             trigger: "0190f7a1-0000-7000-8000-000000000002".to_owned(),
             client: "0190f7a1-0000-7000-8000-000000000003".to_owned(),
             wallet: TestWallet::new(99).address(),
@@ -48,6 +52,7 @@ impl Things {
             claim: "claim-missing",
             map: "map-missing",
             table: "table_missing",
+            domain: "missing.example.com",
             _socket: None,
         }
     }
@@ -80,11 +85,17 @@ async fn furnished() -> (House, Things) {
         caller: Arc::new(Caller::anonymous()),
         address: PEER.parse().expect("an address"),
     });
+    house.deploy("signs", &Script::Echo.code(), &[("sign", "true")]).await;
+    let signed = house.admin(Method::POST, "/v1/functions/signs/invoke", "{}").await;
+    let domain = json!({ "domain": "known.example.com", "function": "fn-known" }).to_string();
+    let domain = house.admin(Method::POST, "/v1/domains", domain).await;
+    house.names.set(&domain.text("record"), &[&domain.text("token")]);
     answer_sql(&house);
     let things = Things {
         client: socket.id().to_string(),
         key: key.text("id"),
         job: job.text("id"),
+        request: signed.header("x-request-id").to_owned(),
         trigger: trigger.text("trigger_id"),
         wallet,
         cid,
@@ -93,6 +104,7 @@ async fn furnished() -> (House, Things) {
         claim: "claim-known",
         map: "map-known",
         table: "table_known",
+        domain: "known.example.com",
         _socket: Some(socket),
     };
     (house, things)
@@ -113,7 +125,22 @@ fn answer_sql(house: &House) {
 
 /// A request for the namespace `default`, wherever the caller is at home.
 fn sample(route: &Route, things: &Things) -> Request<RequestBody> {
-    let Things { key, job, trigger, client, wallet, cid, function, secret, claim, map, table, .. } = things;
+    let Things {
+        key,
+        job,
+        request: signed,
+        trigger,
+        client,
+        wallet,
+        cid,
+        function,
+        secret,
+        claim,
+        map,
+        table,
+        domain,
+        ..
+    } = things;
     let method = match &route.verb {
         Verb::Any => Method::POST,
         Verb::One(method) => method.clone(),
@@ -128,6 +155,10 @@ fn sample(route: &Route, things: &Things) -> Request<RequestBody> {
             return Form::default().file("wasm", b"echo").text("name", "new").post("/v1/functions?namespace=default");
         }
         ("/v1/functions/secrets", "PUT") => (route.path.to_owned(), json!({ "name": secret, "value": "v" })),
+        ("/v1/receipts", _) => {
+            let path = format!("/v1/receipts?function={function}&namespace=default");
+            return with_host(request(method, &path, ""));
+        }
         ("/v1/auth/challenge", _) => (route.path.to_owned(), json!({ "wallet": wallet })),
         ("/v1/auth/verify" | "/v1/auth/api-key" | "/v1/auth/register", _) => {
             (route.path.to_owned(), json!({ "message": "m", "signature": "s", "wallet": wallet, "name": "app" }))
@@ -181,6 +212,7 @@ fn sample(route: &Route, things: &Things) -> Request<RequestBody> {
         ("/v1/functions/{function}/triggers/run", _) => {
             (format!("/v1/functions/{function}/triggers/run"), json!({ "at": "2030-01-01T00:00:00Z" }))
         }
+        ("/v1/domains", "POST") => (route.path.to_owned(), json!({ "domain": domain, "function": function })),
         ("/v1/network/connect", _) => (route.path.to_owned(), json!({ "multiaddr": "/ip4/198.51.100.1" })),
         ("/v1/network/disconnect", _) => (route.path.to_owned(), json!({ "peer_id": "p" })),
         ("/v1/proxy/anon", _) => (route.path.to_owned(), json!({ "url": "https://example.com/" })),
@@ -198,9 +230,11 @@ fn sample(route: &Route, things: &Things) -> Request<RequestBody> {
                 ("{device}", key),
                 ("{message}", key),
                 ("{job}", job),
+                ("{request}", signed),
                 ("{trigger}", trigger),
                 ("{client}", client),
                 ("{delivery}", key),
+                ("{domain}", domain),
             ];
             let filled = names.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
             assert!(!filled.contains('{'), "the route {path} has no row in the isolation matrix");
@@ -310,6 +344,8 @@ async fn every_route_lets_in_whom_it_should() {
         200 200 200 200 200 200 200 200  GET /v1/auth/jwks
         200 200 200 200 200 200 200 200  GET /.well-known/jwks.json
         401 401 403 403 403 403 403 200  POST /v1/auth/signing-keys/rotate
+        200 200 200 200 200 200 200 200  GET /.well-known/orama-keys.json
+        401 401 403 403 403 403 403 200  POST /v1/auth/receipt-keys/rotate
         401 401 404 403 403 403 200 200  GET /v1/auth/keys
         401 401 404 403 403 403 201 201  POST /v1/auth/keys
         401 401 404 403 403 403 200 200  DELETE /v1/auth/keys/{key}
@@ -328,6 +364,8 @@ async fn every_route_lets_in_whom_it_should() {
         401 401 404 200 200 200 200 200  GET /v1/namespace/rate-limit
         401 401 404 403 403 403 403 200  PUT /v1/namespace/rate-limit
         401 401 404 403 403 403 403 200  DELETE /v1/namespace/rate-limit
+        401 401 404 403 200 403 200 200  GET /v1/receipts
+        401 401 404 403 200 403 200 200  GET /v1/receipts/{request}
         401 401 404 403 403 403 200 200  GET /v1/audit
         401 401 404 403 403 200 200 200  POST /v1/rqlite/query
         401 401 404 403 403 200 200 200  POST /v1/rqlite/exec
@@ -385,6 +423,10 @@ async fn every_route_lets_in_whom_it_should() {
         401 401 404 403 403 200 200 200  POST /v1/notify
         401 401 401 401 401 401 401 401  GET /v1/inbox
         401 401 401 401 401 401 401 401  DELETE /v1/inbox/{message}
+        401 401 404 403 403 403 200 200  GET /v1/domains
+        401 401 404 403 403 403 201 201  POST /v1/domains
+        401 401 404 403 403 403 200 200  POST /v1/domains/{domain}/verify
+        401 401 404 403 403 403 200 200  DELETE /v1/domains/{domain}
         200 200 200 200 200 200 200 200  GET /v1/network/status
         200 200 200 200 200 200 200 200  GET /v1/network/peers
         401 401 503 503 503 503 503 503  POST /v1/network/connect
@@ -397,6 +439,7 @@ async fn every_route_lets_in_whom_it_should() {
         200 200 200 200 200 200 200 200  GET /ready
         200 200 200 200 200 200 200 200  GET /v1/version
         200 200 200 200 200 200 200 200  GET /v1/limits
+        401 401 403 403 403 403 403 200  GET /v1/certificates
         200 200 200 200 200 200 200 200  GET /v1/openapi.json
         401 401 403 403 403 403 403 200  GET /metrics
     "#]]

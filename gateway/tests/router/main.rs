@@ -16,6 +16,7 @@ mod network;
 mod node;
 mod pubsub;
 mod push;
+mod receipts;
 mod secrets;
 mod sign_in;
 mod storage;

@@ -106,6 +106,11 @@ async fn health_is_the_same_by_every_name() {
               "min": 1
             },
             "triggers": 100,
+            "worker_memory_limit_mb": {
+              "default": 256,
+              "max": 1024,
+              "min": 128
+            },
             "ws_idle_timeout_sec": {
               "default": 0,
               "max": 86400,

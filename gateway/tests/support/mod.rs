@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod mirror;
 pub mod wallet;
 
 use std::sync::Arc;
@@ -14,12 +15,12 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use platform::{Config, Platform, Ports};
 use ports::memory::{
-    ManualClock, MemoryCaches, MemoryEgress, MemoryEngine, MemoryKeys, MemoryPubSub, MemoryPush, MemoryRecords,
-    MemoryRegistry, MemoryStorage, ScriptedDatabases,
+    ManualClock, MemoryCaches, MemoryEgress, MemoryEngine, MemoryKeys, MemoryNames, MemoryPubSub, MemoryPush,
+    MemoryRecords, MemoryRegistry, MemoryStorage, ScriptedDatabases,
 };
 use ports::{
-    Call, Code, Ended, Engine, Failed, Flow, PrepareError, Prepared, Reply as EngineReply, Services, Session,
-    SocketOpening,
+    Answer, Call, Code, Ended, Engine, Exchange, Failed, Flow, PrepareError, Prepared, Reply as EngineReply, Services,
+    Session, SocketOpening,
 };
 
 /// The messages of each topic that are kept.
@@ -37,6 +38,7 @@ pub const LOG: &[u8] = b"log";
 #[derive(Default)]
 pub struct TestEngine {
     pub plain: MemoryEngine,
+    pub mirror: mirror::Mirror,
 }
 
 #[async_trait]
@@ -68,6 +70,14 @@ impl Engine for TestEngine {
         }
     }
 
+    async fn exchange(&self, exchange: Exchange, services: Arc<Services>) -> Result<Answer, Failed> {
+        let code = services.version.code;
+        if mirror::Mirror::knows(&code) {
+            return self.mirror.exchange(exchange, &code).await;
+        }
+        ports::exchange_whole(self, exchange, services).await
+    }
+
     async fn open_socket(
         &self,
         opening: SocketOpening,
@@ -87,6 +97,7 @@ pub struct House {
     pub engine: Arc<TestEngine>,
     pub clock: Arc<ManualClock>,
     pub databases: Arc<ScriptedDatabases>,
+    pub names: Arc<MemoryNames>,
     pub caches: Arc<MemoryCaches>,
     pub content: Arc<MemoryStorage>,
     pub push: MemoryPush,
@@ -113,6 +124,7 @@ impl House {
         let (engine, push) = (Arc::new(TestEngine::default()), MemoryPush::default());
         let clock = Arc::new(ManualClock::new());
         let databases = Arc::new(ScriptedDatabases::new());
+        let names = Arc::new(MemoryNames::default());
         let (caches, content) = (Arc::new(MemoryCaches::new(clock.clone())), Arc::new(MemoryStorage::default()));
         let ports = Ports {
             registry: Arc::new(MemoryRegistry::default()),
@@ -125,6 +137,8 @@ impl House {
             egress: Arc::new(MemoryEgress::default()),
             push: Arc::new(push.clone()),
             keys: Arc::new(MemoryKeys::default()),
+            names: names.clone(),
+            chain: None,
             engine: engine.clone(),
             clock: clock.clone(),
         };
@@ -146,6 +160,7 @@ impl House {
             engine,
             clock,
             databases,
+            names,
             caches,
             content,
             push,

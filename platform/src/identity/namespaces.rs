@@ -65,6 +65,11 @@ impl Platform {
         owner: Option<&Wallet>,
     ) -> Result<Arc<Home>, Error> {
         let _one_at_a_time = self.management.lock().await;
+        if *namespace == crate::chain::namespace() {
+            return Err(Error::invalid(format!(
+                "namespace `{namespace}` is that of code from a chain; choose another name"
+            )));
+        }
         if self.namespace_exists(namespace) {
             return Err(Error::new(ErrorCode::Conflict, format!("namespace `{namespace}` exists already")));
         }
@@ -107,6 +112,11 @@ impl Platform {
             false if self.knows(caller, namespace) => Ok(self.view(&*self.home(namespace)?)),
             false => Err(unknown_namespace(namespace)),
         }
+    }
+
+    /// Is there such a namespace? For who looks after the node's host names; callers ask [`Self::namespace`].
+    pub fn has_namespace(&self, namespace: &Namespace) -> bool {
+        self.home(namespace).is_ok()
     }
 
     /// Whoever may do anything in a namespace may look at it.
@@ -196,6 +206,8 @@ impl Platform {
         // The last calls have handed over their records: none comes after these are removed.
         self.writer.flush().await;
         self.records.remove(namespace).await?;
+        self.receipts.flush().await;
+        self.records.remove_receipts(namespace).await?;
         match self.registry.finish_end_of_namespace(namespace).await {
             Ok(()) | Err(RegistryError::NotFound) => Ok(()),
             Err(cause) => Err(cause.into()),

@@ -81,6 +81,8 @@ impl World {
             egress: self.egress.clone() as Arc<dyn Egress>,
             push: Arc::new(MemoryPush::default()),
             keys: self.keys.clone(),
+            names: Arc::new(ports::memory::MemoryNames::default()),
+            chain: None,
             engine: self.engine.clone(),
             clock: self.clock.clone(),
         };

@@ -111,6 +111,8 @@ fn ports(
         egress: Arc::new(MemoryEgress::default()),
         push: Arc::new(push.clone()),
         keys: keys.clone(),
+        names: Arc::new(ports::memory::MemoryNames::default()),
+        chain: None,
         engine: engine.clone(),
         clock: clock.clone(),
     }

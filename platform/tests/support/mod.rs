@@ -40,6 +40,8 @@ pub async fn node_with(config: Config) -> Node {
         egress: Arc::new(MemoryEgress::default()),
         push: Arc::new(MemoryPush::default()),
         keys: Arc::new(MemoryKeys::default()),
+        names: Arc::new(ports::memory::MemoryNames::default()),
+        chain: None,
         engine: engine.clone(),
         clock: Arc::new(ManualClock::new()),
     };

@@ -187,6 +187,8 @@ async fn open(
         egress: Arc::new(MemoryEgress::default()),
         push: Arc::new(MemoryPush::default()),
         keys: keys.clone(),
+        names: Arc::new(ports::memory::MemoryNames::default()),
+        chain: None,
         engine: engine.clone(),
         clock: clock.clone(),
     };

@@ -1,8 +1,10 @@
 //! What every control plane must do; a file for each of its traits.
 
 mod audit;
+mod chain;
 mod contents;
 mod deliveries;
+mod domains;
 mod ends;
 mod functions;
 mod identities;
@@ -25,11 +27,13 @@ pub async fn registry(registry: &dyn Registry) {
     refresh::refresh(registry).await;
     secrets::secrets(registry).await;
     contents::contents(registry).await;
+    chain::chain(registry).await;
     push::push(registry).await;
     triggers::triggers(registry).await;
     deliveries::deliveries(registry).await;
     jobs::jobs(registry).await;
     audit::audit(registry).await;
+    domains::domains(registry).await;
     ends::ends(registry).await;
 }
 

@@ -4,6 +4,7 @@ mod cache;
 mod database;
 mod egress;
 mod pubsub;
+mod receipts;
 mod registry;
 mod storage;
 

@@ -9,11 +9,12 @@ pub struct MemoryKeys {
     made: Mutex<HashMap<String, NodeKey>>,
     /// Newest first.
     masters: Mutex<Vec<MasterKey>>,
+    published: Mutex<Option<Vec<u8>>>,
 }
 
 impl Default for MemoryKeys {
     fn default() -> Self {
-        Self { made: Mutex::default(), masters: Mutex::new(vec![random_master()]) }
+        Self { made: Mutex::default(), masters: Mutex::new(vec![random_master()]), published: Mutex::default() }
     }
 }
 
@@ -33,6 +34,24 @@ impl Keys for MemoryKeys {
     fn node_key(&self, purpose: &str) -> Result<NodeKey, KeysError> {
         let mut made = self.made.lock().expect("no holder panics");
         Ok(made.entry(purpose.to_owned()).or_insert_with(random_key).clone())
+    }
+
+    fn signer(&self, purpose: &str) -> Result<NodeKey, KeysError> {
+        self.node_key(&format!("{purpose}.signer"))
+    }
+
+    fn replace_signer(&self, purpose: &str, key: &NodeKey) -> Result<(), KeysError> {
+        self.made.lock().expect("no holder panics").insert(format!("{purpose}.signer"), key.clone());
+        Ok(())
+    }
+
+    fn published(&self) -> Result<Option<Vec<u8>>, KeysError> {
+        Ok(self.published.lock().expect("no holder panics").clone())
+    }
+
+    fn publish(&self, document: &[u8]) -> Result<(), KeysError> {
+        *self.published.lock().expect("no holder panics") = Some(document.to_vec());
+        Ok(())
     }
 
     fn master_keys(&self) -> Result<Vec<MasterKey>, KeysError> {

@@ -3,12 +3,14 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use domain::{Level, Namespace, Record, RecordQuery, Status, Timestamp};
 
+use super::receipts::KeptReceipts;
 use crate::{Gap, Records, RecordsError, Retention, StoredRecord};
 
-/// Records in a list.
+/// Records in a list, and receipts in another one.
 #[derive(Debug, Default)]
 pub struct MemoryRecords {
     kept: Mutex<Kept>,
+    pub(super) receipts: KeptReceipts,
 }
 
 #[derive(Debug, Default)]

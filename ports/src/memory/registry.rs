@@ -1,7 +1,9 @@
 //! The control plane in maps: one lock, and every method holds it once.
 
 mod audit;
+mod chain;
 mod contents;
+mod domains;
 mod functions;
 mod identities;
 mod jobs;
@@ -16,8 +18,8 @@ use std::sync::{Mutex, MutexGuard};
 use domain::{AuditEvent, Cid, FunctionName, Namespace, NamespaceSettings, Timestamp, Trigger};
 
 use crate::{
-    App, Claim, ContentInfo, InboxMessage, Owner, RegistryError, SealedDataKey, SealedSecret, StoredDevice, StoredKey,
-    StoredNamespace, StoredOutcome, StoredSigningKey,
+    App, Claim, ContentInfo, InboxMessage, Owner, RegistryError, SealedDataKey, SealedSecret, StoredChainCode,
+    StoredDevice, StoredDomain, StoredKey, StoredNamespace, StoredOutcome, StoredSigningKey,
 };
 
 /// The control plane in maps. It has the namespace `default` from the start.
@@ -42,11 +44,13 @@ struct Kept {
     data_keys: Vec<SealedDataKey>,
     secrets: BTreeMap<(Namespace, String), SealedSecret>,
     contents: BTreeMap<(Namespace, Cid), ContentInfo>,
+    chain_codes: BTreeMap<[u8; 32], StoredChainCode>,
     triggers: Vec<Trigger>,
     deliveries: Vec<triggers::KeptDelivery>,
     jobs: Vec<jobs::KeptJob>,
     devices: Vec<StoredDevice>,
     inbox: BTreeMap<(Namespace, String), InboxMessage>,
+    domains: BTreeMap<(String, Namespace), StoredDomain>,
     audit: Vec<AuditEvent>,
 }
 

@@ -84,8 +84,10 @@ pub fn of(language: Language) -> Outcome<&'static Sdk> {
         Language::Go => Ok(&GO),
         Language::Rust => Ok(&RUST),
         Language::AssemblyScript => Ok(&ASSEMBLYSCRIPT),
-        Language::C | Language::Zig => Err(Failure::usage(format!("there is no SDK for {}", language.as_str()))
-            .hint("leave `--sdk` out, or take `--lang go`, `rust` or `assemblyscript`")),
+        Language::C | Language::Zig | Language::JavaScript => {
+            Err(Failure::usage(format!("there is no SDK for {}", language.as_str()))
+                .hint("leave `--sdk` out, or take `--lang go`, `rust` or `assemblyscript`"))
+        }
     }
 }
 

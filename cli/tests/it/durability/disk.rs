@@ -44,11 +44,23 @@ impl Disk {
     /// Power is back. Whoever used the disk must have ended.
     pub fn mount_again(&self) {
         let deadline = Instant::now() + PATIENCE;
-        // Children of a killed server may take a moment to end.
-        while !self.unmount() {
-            assert!(Instant::now() < deadline, "the disk is still in use");
+        // Children of a killed server may take a moment to end. One in a mount namespace of its own does not keep us from unmounting, but
+        // what is mounted then is still the dead disk.
+        loop {
+            while !self.unmount() {
+                assert!(Instant::now() < deadline, "the disk is still in use");
+            }
+            self.mount();
+            if self.takes_files() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the disk is still the dead one");
         }
-        self.mount();
+    }
+
+    fn takes_files(&self) -> bool {
+        let probe = self.folder.join("probe");
+        fs::write(&probe, "x").and_then(|()| fs::remove_file(&probe)).is_ok()
     }
 
     fn image(&self) -> PathBuf {

@@ -44,6 +44,9 @@ pub fn line(method: &str, route: &str, names: &Names) -> Option<Line> {
         ("POST", "/v1/functions") => return Some(upload(function)),
         ("PUT", "/v1/functions/secrets") => (OwnAtHome, json!({ "name": secret, "value": "mine" })),
         ("POST", "/v1/functions/secrets/rotate" | "/v1/auth/signing-keys/rotate") => (Operator, none),
+        ("POST", "/v1/auth/receipt-keys/rotate") => (Operator, none),
+        ("GET", "/v1/receipts") => (OwnAtHome, none),
+        ("GET", "/v1/receipts/{request}") => (Nowhere, none),
         ("DELETE", "/v1/functions/secrets/{secret}" | "/v1/functions/{function}") => (Nowhere, none),
         ("GET", "/v1/functions/{function}" | "/v1/functions/{function}/logs") => (Nowhere, none),
         // At home a function that never was has none, as it would after its end.
@@ -73,7 +76,7 @@ pub fn line(method: &str, route: &str, names: &Names) -> Option<Line> {
             (NotAbout, json!({ "refresh_token": "r3fresh", "namespace": namespace }))
         }
         ("POST", "/v1/auth/token") | ("GET", "/v1/auth/login" | "/v1/auth/whoami") => (NotAbout, none),
-        ("GET", "/v1/auth/jwks" | "/.well-known/jwks.json") => (NotAbout, none),
+        ("GET", "/v1/auth/jwks" | "/.well-known/jwks.json" | "/.well-known/orama-keys.json") => (NotAbout, none),
         ("GET", "/v1/auth/keys") => (OwnAtHome, none),
         ("POST", "/v1/auth/keys") => (OwnAtHome, json!({ "name": "mine", "scopes": ["data"] })),
         ("DELETE", "/v1/auth/keys/{key}" | "/v1/auth/claims/{wallet}/{claim}") => (Nowhere, none),
@@ -82,6 +85,10 @@ pub fn line(method: &str, route: &str, names: &Names) -> Option<Line> {
 
         ("GET", "/v1/namespaces") => (NotAbout, none),
         ("POST", "/v1/namespaces") => (Operator, json!({ "name": namespace })),
+        ("GET", "/v1/certificates") => (Operator, none),
+        ("GET", "/v1/domains") => (OwnAtHome, none),
+        ("POST", "/v1/domains") => (Nowhere, json!({ "domain": "known.example.com", "function": function })),
+        ("POST", "/v1/domains/{domain}/verify") | ("DELETE", "/v1/domains/{domain}") => (Nowhere, none),
         ("GET" | "DELETE", "/v1/namespaces/{namespace}") => (Nowhere, none),
         ("GET", "/v1/namespaces/{namespace}/settings" | "/v1/namespaces/{namespace}/owners") => (Nowhere, none),
         ("PUT", "/v1/namespaces/{namespace}/settings") => (Nowhere, json!({ "concurrency": 1 })),
@@ -190,6 +197,7 @@ fn filled(route: &str, names: &Names) -> String {
         ("{device}", &names.key),
         ("{message}", &names.key),
         ("{job}", &names.job),
+        ("{request}", &names.job),
         ("{trigger}", &names.trigger),
         ("{delivery}", &names.trigger),
         // No socket is open here: the router's matrix tries one that is.

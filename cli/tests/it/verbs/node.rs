@@ -71,16 +71,38 @@ fn config_show() {
         secrets.master_key_file  default
         secrets.master_key_env  default
         secrets.master_key_command  default
+        chain.rpc  default
+        chain.contract  0x44fe06d2940b8782a0a9a9ffd09c65852c0156b1  default
         retention.audit_days  365  default
         retention.age_days  7  default
         retention.bytes_max_per_namespace  1073741824  default
         drain_seconds  9  ORAMA_DRAIN_SECONDS
         gateway.trusted_proxies  127.0.0.0/8,::1  default
         gateway.allowed_origins  default
+        gateway.base_domain  localhost  default
+        gateway.forward_headers  false  default
+        gateway.name_server  default
+        gateway.tls.listen  default
+        gateway.tls.certificate  default
+        gateway.tls.key  default
+        gateway.tls.redirect  false  default
+        gateway.tls.hsts_seconds  0  default
+        gateway.tls.acme.directory  default
+        gateway.tls.acme.terms_agreed  false  default
+        gateway.tls.acme.contact  default
+        gateway.tls.acme.names  default
+        gateway.tls.acme.on_demand  true  default
+        gateway.tls.acme.challenge  http-01  default
+        gateway.tls.acme.ca_file  default
         gateway.timeout_as_rate_limited  false  default
         engine.shards  0  default
         engine.memory_keep_resident_bytes  4194304  default
         engine.instances_max  1000  default
+        engine.require_isolation  none  default
+        engine.jail_uid_first  2000000000  default
+        engine.workerd  default
+        engine.workers_max  64  default
+        engine.worker_spares  2  default
     "#]]
     .assert_eq(&normalised(printed.ok()));
     let document: serde_json::Value =
@@ -93,9 +115,19 @@ fn doctor() {
     let server = Server::start();
     let doctor = |more: &[&str]| server.orama([&["doctor", "--data", "somewhere"], more].concat());
     let printed = doctor(&[]);
-    for check in
-        ["orama", "go", "rust", "c", "zig", "assemblyscript", "configuration", "data folder", "gateway", "engine"]
-    {
+    for check in [
+        "orama",
+        "go",
+        "rust",
+        "c",
+        "zig",
+        "assemblyscript",
+        "configuration",
+        "data folder",
+        "workerd",
+        "gateway",
+        "engine",
+    ] {
         assert!(printed.ok().lines().any(|line| line.starts_with(check)), "{check}: {printed:?}");
     }
     let document: serde_json::Value = serde_json::from_str(doctor(&["--json"]).ok()).expect("a document");

@@ -1,6 +1,7 @@
 //! Bytes between the guest's memory and ours. Arguments are copied before anybody waits, results after: no view of the
 //! memory is held while the guest could change it.
 
+use bytes::Bytes;
 use wasmtime::{Caller, Linker, TypedFunc, Val};
 
 use super::Param;
@@ -38,6 +39,20 @@ impl Arguments {
                 }
                 _ => return None,
             }
+        }
+        Some(arguments)
+    }
+
+    /// The arguments of a guest that hands over bytes; `None` when they are not as many as the call takes.
+    pub(super) fn given(params: &[Param], bytes: &[Bytes], number: i64) -> Option<Self> {
+        let mut arguments = Self { number, ..Self::default() };
+        let limits = params.iter().filter_map(|param| param.bytes_max());
+        if limits.clone().count() != bytes.len() {
+            return None;
+        }
+        for (pair, (bytes, bytes_max)) in bytes.iter().zip(limits).enumerate() {
+            arguments.bytes.extend_from_slice(&bytes[..bytes.len().min(bytes_max + 1)]);
+            arguments.ends[pair] = arguments.bytes.len();
         }
         Some(arguments)
     }

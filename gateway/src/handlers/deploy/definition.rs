@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::error::Refusal;
 
 /// Every key that is understood, for "did you mean".
-const KEYS: [&str; 34] = [
+const KEYS: [&str; 38] = [
     "name",
     "namespace",
     "version",
@@ -36,12 +36,16 @@ const KEYS: [&str; 34] = [
     "ws_max_inflight_per_conn",
     "ws_auth",
     "raw_http_response",
+    "sign",
+    "by_hash",
     "engine",
     "language",
     "http",
     "reactor",
     "concurrency",
     "egress",
+    "main",
+    "compatibility_date",
     "dry_run",
     "if_changed",
 ];
@@ -105,12 +109,16 @@ impl Definition {
             "http" => draft.http = Some(given.boolean(key)?),
             "reactor" => draft.reactor = Some(given.boolean(key)?),
             "raw_http_response" => draft.raw_http_response = Some(given.boolean(key)?),
+            "sign" => draft.sign = Some(given.boolean(key)?),
+            "by_hash" => draft.by_hash = Some(given.boolean(key)?),
             "ws_persistent" => draft.ws_persistent = Some(given.boolean(key)?),
             "dry_run" => self.dry_run = given.boolean(key)?,
             "if_changed" => self.if_changed = given.boolean(key)?,
             "dlq_topic" => draft.dlq_topic = Some(given.text(key)?),
             "engine" => draft.engine = Some(given.text(key)?),
             "language" => draft.language = Some(given.text(key)?),
+            "main" => draft.main = Some(given.text(key)?),
+            "compatibility_date" => draft.compatibility_date = Some(given.text(key)?),
             "ws_auth" => draft.ws_auth = Some(given.text(key)?),
             "env_vars" | "env" => draft.env = given.document::<BTreeMap<String, String>>(key, "an object of texts")?,
             "egress" => draft.egress = Some(given.egress(key)?),

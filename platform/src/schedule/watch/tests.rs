@@ -74,6 +74,8 @@ impl Stage {
             egress: Arc::new(MemoryEgress::default()),
             push: Arc::new(MemoryPush::default()),
             keys: Arc::new(MemoryKeys::default()),
+            names: Arc::new(ports::memory::MemoryNames::default()),
+            chain: None,
             engine: engine.clone(),
             clock: clock.clone(),
         };

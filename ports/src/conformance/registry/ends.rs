@@ -11,7 +11,7 @@ use super::namespaces::owner;
 use super::push::{ROOM, device, message};
 use super::secrets::{data_key, secret};
 use super::triggers::{self, trigger};
-use super::{at, create, key, name, namespace, new_namespace, refused};
+use super::{at, create, domains, key, name, namespace, new_namespace, refused};
 use crate::RegistryError::{Conflict, NotFound};
 use crate::{App, Claim, RefreshToken, Registry, Rotated, StoredKey, StoredOutcome};
 
@@ -64,7 +64,12 @@ async fn fill(registry: &dyn Registry, ns: &str, tag: u8) -> Result<(), crate::R
     registry.create_job(job(&format!("{ns}-job"), ns, "hello", 1), 9).await?;
     registry.put_device(device(ns, "0xa", "phone", PushKind::Fcm, "token"), ROOM).await?;
     registry.put_in_inbox(message(ns, "0xa", "m", 100), ROOM).await?;
+    registry.put_domain(claim_of(ns)).await?;
     registry.append_audit(event(Some(ns), "namespace.delete", 90)).await
+}
+
+fn claim_of(ns: &str) -> crate::StoredDomain {
+    domains::claim(ns, "shop.example.com", ns)
 }
 
 fn reply_of(ns: &str) -> Claim {
@@ -109,6 +114,7 @@ async fn rows(registry: &dyn Registry, ns: &str) -> Vec<usize> {
         registry.jobs(&all_of(ns)).await.expect("jobs").len(),
         registry.devices(&home, "0xa").await.expect("devices").len(),
         registry.inbox(&home, "0xa", None, at(0), 10).await.expect("inbox").len(),
+        registry.load_domains().await.expect("load domains").iter().filter(|claim| claim.namespace == home).count(),
     ]
 }
 
@@ -139,6 +145,7 @@ async fn nothing_new_comes(registry: &dyn Registry) {
     refused!(registry.create_job(job("late", MORTAL, "hello", 1), 9), NotFound);
     refused!(registry.put_device(device(MORTAL, "0xa", "late", PushKind::Fcm, "t"), ROOM), NotFound);
     refused!(registry.put_in_inbox(message(MORTAL, "0xa", "late", 100), ROOM), NotFound);
+    refused!(registry.put_domain(claim_of(MORTAL)), NotFound);
 }
 
 fn outcome() -> StoredOutcome {

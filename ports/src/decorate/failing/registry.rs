@@ -10,10 +10,11 @@ use domain::{
 
 use super::Failing;
 use crate::{
-    App, Asked, Audit, Begun, Cancelled, Claim, Claimed, ContentInfo, Contents, Deliveries, Delivery, DeliveryEnd,
-    Functions, Identities, InboxMessage, JobEnd, JobRows, JobView, JobsQuery, Lane, Namespaces, NewVersion, Owned,
-    Owner, Push, RefreshToken, RegistryError, RevokedFamily, Rotated, RowLimits, SealedDataKey, SealedSecret,
-    SealedSecrets, StoredDevice, StoredFunction, StoredKey, StoredNamespace, StoredOutcome, StoredSigningKey, Triggers,
+    App, Asked, Audit, Begun, Cancelled, ChainCodes, Claim, Claimed, ContentInfo, Contents, CustomDomains, Deliveries,
+    Delivery, DeliveryEnd, Functions, Identities, InboxMessage, JobEnd, JobRows, JobView, JobsQuery, Lane, Namespaces,
+    NewVersion, Owned, Owner, Push, RefreshToken, RegistryError, RevokedFamily, Rotated, RowLimits, SealedDataKey,
+    SealedSecret, SealedSecrets, StoredChainCode, StoredDevice, StoredDomain, StoredFunction, StoredKey,
+    StoredNamespace, StoredOutcome, StoredSigningKey, Triggers,
 };
 
 /// A trait of the control plane, from the heads of its methods: sixty bodies that differ in the name alone.
@@ -149,6 +150,18 @@ failing! { Push:
     fn inbox(namespace: &Namespace, owner: &str, after: Option<&str>, now: Timestamp, limit: usize) -> Vec<InboxMessage>;
     fn delete_from_inbox(namespace: &Namespace, owner: &str, id: &str) -> ();
     fn expire_inbox(now: Timestamp) -> u64;
+}
+
+failing! { ChainCodes:
+    fn load_chain_codes() -> Vec<StoredChainCode>;
+    fn add_chain_code(code: StoredChainCode) -> ();
+}
+
+failing! { CustomDomains:
+    fn load_domains() -> Vec<StoredDomain>;
+    fn put_domain(domain: StoredDomain) -> ();
+    fn verify_domain(namespace: &Namespace, domain: &str, token: &str, at: Timestamp) -> ();
+    fn delete_domain(namespace: &Namespace, domain: &str) -> ();
 }
 
 failing! { Audit:

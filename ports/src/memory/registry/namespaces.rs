@@ -89,6 +89,7 @@ impl Kept {
         self.contents.retain(|(of, _), _| of != namespace);
         self.devices.retain(|device| device.namespace != *namespace);
         self.inbox.retain(|(of, _), _| of != namespace);
+        self.domains.retain(|(_, of), _| of != namespace);
         self.remove_triggers_in(namespace);
         self.remove_jobs(namespace, None);
     }

@@ -1,0 +1,11 @@
+//! Host names over loopback: what a function sees of a request, what a client sees of its reply, and everything that can be done
+//! wrong on the way.
+
+mod domains;
+mod forwarding;
+mod names;
+mod server;
+mod signed;
+mod streams;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,291 @@
+//! The course of one exchange, as a task: places, attempts, the reply piece by piece, the record.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use domain::{Error, ErrorCode, ReplyHead};
+use ports::{Answer, Body, CallContext, Duplex, Ended, Exchange, Failed, Observed};
+use tokio::io::copy_bidirectional;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::pipe::{Passed, PassedOn, Writer, counted, pipe};
+use super::sign::{Seal, read_reply};
+use super::{Forwarded, Signing};
+use crate::Platform;
+use crate::api::Invoke;
+use crate::invoke::{Found, Pending, worth_retrying};
+use crate::permits::{Patience, Permit};
+
+/// What an engine gets on top of the deadline to say itself how a call ended: it knows more about it.
+const GRACE: Duration = Duration::from_millis(100);
+/// The longest wait for what a call used, once its last byte is through.
+const ENDING: Duration = Duration::from_secs(1);
+/// The most headers of a reply, and the most bytes of them: what clients and proxies are known to take.
+const HEADERS_MAX: usize = 256;
+const HEADER_BYTES_MAX: usize = 64 << 10;
+/// What may wait in either direction of a connection that became something else, in bytes.
+const DUPLEX_BYTES: usize = 64 << 10;
+
+type Reply = oneshot::Sender<Result<Forwarded, Error>>;
+
+/// One exchange and what it needs.
+pub(super) struct Course {
+    pub(super) platform: Arc<Platform>,
+    pub(super) invoke: Invoke,
+    pub(super) found: Found,
+    pub(super) signing: Option<Signing>,
+}
+
+/// An attempt whose reply has begun. Its places are kept until the last byte.
+struct Begun {
+    answer: Answer,
+    permit: Permit,
+    deadline: Instant,
+}
+
+impl Course {
+    /// Runs to the end. Dropped before, or left by whoever asked, it records that.
+    pub(super) async fn run(mut self, body: Body, mut reply: Reply) {
+        // Before anything runs: the time that is signed is that of the request.
+        let seal = self.signing.take().map(|signing| Seal::before(&self.platform, &self.invoke, signing, &body));
+        let lease = self.found.live.lease.clone();
+        // Until the record is handed over: whoever deletes the namespace waits for it.
+        let _held = match lease.hold() {
+            Ok(held) => held,
+            Err(gone) => return tell(reply, Err(gone)),
+        };
+        let passed = Arc::new(Passed::default());
+        let started = self.platform.clock.instant();
+        let mut pending = Pending::new(&self.platform, &self.invoke, &self.found.live, started);
+        pending.streamed = Some(passed.clone());
+        let begun = tokio::select! {
+            biased;
+            begun = lease.unless_ended(self.attempts(counted(body, &passed), &mut pending)) => begun,
+            // The client is gone: `pending` records it.
+            () = reply.closed() => return,
+        };
+        match begun.unwrap_or_else(|deleted| Err(pending.cut(deleted))) {
+            Err(failed) => tell(reply, pending.settle(Err(failed)).await),
+            Ok(begun) => match seal {
+                None => self.pass_on(begun, &passed, pending, reply).await,
+                Some(seal) => {
+                    let signed = self.signed(begun, seal, &passed, pending);
+                    tokio::select! {
+                        biased;
+                        signed = signed => tell(reply, signed),
+                        () = reply.closed() => {}
+                    }
+                }
+            },
+        }
+    }
+
+    /// Takes the whole reply and signs it.
+    async fn signed(
+        &self,
+        begun: Begun,
+        seal: Seal,
+        passed: &Arc<Passed>,
+        mut pending: Pending<'_>,
+    ) -> Result<Forwarded, Error> {
+        let Begun { answer: Answer { mut head, body, upgraded, end }, permit, deadline } = begun;
+        let reading = timeout(self.left_until(deadline), read_reply(body, upgraded.is_some()));
+        let read = match self.found.live.lease.unless_ended(reading).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(_elapsed)) => Err(late()),
+            Err(deleted) => Err(deleted),
+        };
+        let bytes = match read {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let failed = pending.cut(error);
+                return pending.settle(Err(failed)).await;
+            }
+        };
+        passed.output.store(bytes.len() as u64, Ordering::Relaxed);
+        let ended = ended(end, &pending.observed).await;
+        drop(permit);
+        let version = &self.found.live.version;
+        match seal.put_on(&self.platform, version, &mut head, &bytes).await {
+            Ok(()) => pending.settle(Ok((self.forwarded(head, Body::Whole(bytes), None), ended))).await,
+            Err(error) => pending.settle(Err(Failed { error, ended, cause: None })).await,
+        }
+    }
+
+    /// Attempts until a reply begins. A body that streams is gone after the first.
+    async fn attempts(&self, mut body: Body, pending: &mut Pending<'_>) -> Result<Begun, Failed> {
+        let retry = self.found.live.version.manifest.retry;
+        let mut left = retry.count;
+        loop {
+            let kept = match &body {
+                Body::Whole(bytes) => Some(Body::Whole(bytes.clone())),
+                Body::Stream(_) => None,
+            };
+            let at = (self.platform.clock.now(), self.platform.clock.instant());
+            let begun = self.attempt(body, pending.observed.clone()).await;
+            let again = left > 0 && begun.as_ref().is_err_and(|failed| worth_retrying(&failed.error));
+            match (begun, kept) {
+                (Err(failed), Some(again_body)) if again => {
+                    pending.attempted(at, Err(&failed), true);
+                    body = again_body;
+                }
+                (begun, _) => {
+                    // What a reply that has begun uses is known at its end.
+                    let nothing = Ended::default();
+                    pending.attempted(at, begun.as_ref().map(|_| &nothing), false);
+                    return begun;
+                }
+            }
+            left -= 1;
+            tokio::time::sleep(retry.delay).await;
+        }
+    }
+
+    async fn attempt(&self, body: Body, observed: Observed) -> Result<Begun, Failed> {
+        let Self { platform, invoke, found, signing: _ } = self;
+        let permit = platform.permits.acquire(&found.tenant, &found.slots, Patience::Queue).await.map_err(failed)?;
+        let deadline = platform.clock.instant() + found.live.version.manifest.timeout;
+        let context = CallContext {
+            request_id: invoke.request_id.clone(),
+            caller: invoke.caller.clone(),
+            trigger: invoke.trigger,
+            depth: 0,
+            trigger_depth: 0,
+            socket: None,
+            job: None,
+            deadline,
+        };
+        let head = invoke.http.clone().unwrap_or_default();
+        let body_bytes_max = platform.config.limits.input_bytes_max;
+        let exchange = Exchange { context, head, body, body_bytes_max, observed: observed.clone() };
+        let answered = platform.engine.exchange(exchange, found.live.services.clone());
+        let answered = timeout(self.left_until(deadline), answered).await;
+        let answer = answered.unwrap_or_else(|_| Err(Failed { ended: observed.take(), ..failed(late()) }))?;
+        check_head(&answer).map_err(|error| Failed { ended: observed.take(), ..failed(error) })?;
+        Ok(Begun { answer, permit, deadline })
+    }
+
+    fn left_until(&self, deadline: Instant) -> Duration {
+        deadline.saturating_duration_since(self.platform.clock.instant()) + GRACE
+    }
+
+    async fn pass_on(&self, begun: Begun, passed: &Arc<Passed>, pending: Pending<'_>, reply: Reply) {
+        let Begun { answer: Answer { head, body, upgraded, end }, permit, deadline } = begun;
+        match (body, upgraded) {
+            (_, Some(upgraded)) => self.switched(head, upgraded, end, pending, reply).await,
+            (Body::Whole(bytes), None) => {
+                passed.output.store(bytes.len() as u64, Ordering::Relaxed);
+                let ended = ended(end, &pending.observed).await;
+                drop(permit);
+                tell(reply, pending.settle(Ok((self.forwarded(head, Body::Whole(bytes), None), ended))).await);
+            }
+            (Body::Stream(pieces), None) => {
+                let (writer, body) = pipe();
+                if reply.send(Ok(self.forwarded(head, body, None))).is_err() {
+                    return;
+                }
+                let passing = timeout(self.left_until(deadline), writer.pass_on(pieces, passed));
+                let cut = match self.found.live.lease.unless_ended(passing).await {
+                    Ok(Ok(PassedOn::Whole)) => None,
+                    Ok(Ok(PassedOn::Unwanted)) => return,
+                    Ok(Ok(PassedOn::Failed(error))) => Some(error),
+                    Ok(Err(_elapsed)) => Some(late()),
+                    Err(deleted) => Some(deleted),
+                };
+                self.streamed(cut, writer, end, permit, pending).await;
+            }
+        }
+    }
+
+    /// The reply is through, or cut: its record, its places, and its last word, in this order.
+    async fn streamed(
+        &self,
+        cut: Option<Error>,
+        writer: Writer,
+        end: oneshot::Receiver<Ended>,
+        permit: Permit,
+        mut pending: Pending<'_>,
+    ) {
+        let settled = match cut {
+            None => Ok(((), ended(end, &pending.observed).await)),
+            Some(error) => Err(pending.cut(error)),
+        };
+        drop(permit);
+        let told = pending.settle(settled).await;
+        // A client that takes nothing is dropped by the edge, which ends the wait for it.
+        writer.end(told.err()).await;
+    }
+
+    /// Passes bytes both ways for as long as both sides want. Its deadline was that of the handshake; its places are kept.
+    async fn switched(
+        &self,
+        head: ReplyHead,
+        mut upgraded: Box<dyn Duplex>,
+        end: oneshot::Receiver<Ended>,
+        mut pending: Pending<'_>,
+        reply: Reply,
+    ) {
+        let (mut ours, theirs) = tokio::io::duplex(DUPLEX_BYTES);
+        if reply.send(Ok(self.forwarded(head, Body::empty(), Some(Box::new(theirs))))).is_err() {
+            return;
+        }
+        let passing = copy_bidirectional(&mut ours, &mut upgraded);
+        let settled = match self.found.live.lease.unless_ended(passing).await {
+            // A side that breaks the connection ends it like one that closes it.
+            Ok(_) => {
+                drop(upgraded);
+                Ok(((), ended(end, &pending.observed).await))
+            }
+            Err(deleted) => Err(pending.cut(deleted)),
+        };
+        drop(ours);
+        // There is nobody left to tell.
+        let _ = pending.settle(settled).await;
+    }
+
+    fn forwarded(&self, head: ReplyHead, body: Body, upgraded: Option<Box<dyn Duplex>>) -> Forwarded {
+        Forwarded { version: self.found.live.version.clone(), head, body, upgraded }
+    }
+}
+
+fn tell(reply: Reply, told: Result<Forwarded, Error>) {
+    // Whoever is gone needs no answer.
+    let _ = reply.send(told);
+}
+
+fn failed(error: Error) -> Failed {
+    Failed { error, ended: Ended::default(), cause: None }
+}
+
+fn late() -> Error {
+    Error::of(ErrorCode::Timeout)
+}
+
+/// What the call used: said by the engine, else what was seen of it.
+async fn ended(end: oneshot::Receiver<Ended>, observed: &Observed) -> Ended {
+    match timeout(ENDING, end).await {
+        Ok(Ok(ended)) => ended,
+        _ => observed.take(),
+    }
+}
+
+/// Refuses what HTTP cannot carry as the answer to a request.
+fn check_head(answer: &Answer) -> Result<(), Error> {
+    let ReplyHead { status, headers } = &answer.head;
+    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    let wrong = match status {
+        101 if answer.upgraded.is_some() => None,
+        200..=599 if answer.upgraded.is_none() => None,
+        other => Some(format!("the function answered with status {other}, which ends no request")),
+    };
+    let large = (headers.len() > HEADERS_MAX || bytes > HEADER_BYTES_MAX).then(|| {
+        let count = headers.len();
+        format!("the reply has {count} headers of {bytes} bytes; at most are {HEADERS_MAX} of {HEADER_BYTES_MAX} bytes")
+    });
+    match wrong.or(large) {
+        Some(message) => Err(Error::new(ErrorCode::FunctionExecutionFailed, message)),
+        None => Ok(()),
+    }
+}

@@ -77,11 +77,17 @@ pub struct Load {
 
 /// One bounded round of `wrk` against loopback.
 pub fn load(url: &str, key: Option<&str>, connections: u32, pid: &str) -> Result<Load> {
+    let headers: Vec<(&str, &str)> = key.iter().map(|key| ("X-API-Key", *key)).collect();
+    load_with(url, &headers, connections, pid)
+}
+
+/// The same, with these headers.
+pub fn load_with(url: &str, headers: &[(&str, &str)], connections: u32, pid: &str) -> Result<Load> {
     let folder = tempfile::tempdir()?;
     let script = folder.path().join("post.lua");
-    let key = key.map(|key| format!("wrk.headers['X-API-Key']='{key}'")).unwrap_or_default();
+    let headers: String = headers.iter().map(|(name, value)| format!("wrk.headers['{name}']='{value}'\n")).collect();
     let report = "done = function(s, l, r) local e = s.errors; print('RESULT', s.requests, s.duration, l:percentile(50), l:percentile(99), e.status + e.connect + e.read + e.write + e.timeout) end";
-    std::fs::write(&script, format!("wrk.method='POST'\nwrk.body='{BODY}'\n{key}\n{report}\n"))?;
+    std::fs::write(&script, format!("wrk.method='POST'\nwrk.body='{BODY}'\n{headers}{report}\n"))?;
     let before = server::process_cpu(pid)?;
     let output = Command::new("wrk")
         .args(["-t1", &format!("-c{connections}"), &format!("-d{SECONDS}s"), "-s"])

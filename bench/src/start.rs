@@ -83,10 +83,14 @@ impl Server {
     /// Deploys through the API.
     pub fn deploy(&self, name: &str, manifest: &str, module: &[u8]) -> Result<()> {
         let manifest = domain::Manifest::parse(manifest)?;
-        let metadata = serde_json::json!({
+        let mut metadata = serde_json::json!({
             "name": manifest.name, "is_public": manifest.public, "concurrency": manifest.concurrency,
-            "ws_persistent": manifest.websocket.persistent,
+            "ws_persistent": manifest.websocket.persistent, "engine": manifest.engine,
+            "memory_limit_mb": manifest.memory_mb, "timeout_seconds": manifest.timeout.as_secs(),
         });
+        if let Some(language) = manifest.language {
+            metadata["language"] = language.as_str().into();
+        }
         let part = reqwest::blocking::multipart::Part::bytes(module.to_vec()).file_name("function.wasm");
         let form = reqwest::blocking::multipart::Form::new().text("metadata", metadata.to_string()).part("wasm", part);
         let request = self.client.post(format!("{}/v1/functions", self.url)).header("X-API-Key", &self.key);

@@ -2,6 +2,7 @@
 //!
 //! Nothing here is part of Orama: no other crate may depend on it.
 
+mod chain;
 mod command;
 mod dist;
 mod guests;

@@ -10,6 +10,7 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::chain::Chain;
 use crate::command::{cargo, command, run};
 use crate::places::Places;
 
@@ -19,6 +20,8 @@ pub struct Server {
     pub address: String,
     key: String,
     config_home: Option<PathBuf>,
+    /// Where it takes code from that nobody deployed here.
+    chain: Chain,
 }
 
 /// Builds the program.
@@ -30,12 +33,13 @@ pub fn build(places: &Places) -> Result<()> {
 impl Server {
     /// Starts `orama serve`; with `config_home`, nothing is stored among the user's own credentials.
     pub fn start(places: &Places, listen: &str, data: &Path, config_home: Option<PathBuf>) -> Result<Self> {
+        let chain = Chain::start(places)?;
         // The server ends when we do, however we end.
         let mut serve = command(places, "setpriv", &places.root);
         serve.args(["--pdeathsig", "TERM", "--"]).arg(places.orama()).args(["serve", "--listen", listen, "--data"]);
         serve.arg(data).stdout(Stdio::piped());
         // One of the examples calls a webhook, and the only one that is always there is ours.
-        serve.env("ORAMA_EGRESS_PRIVATE", "127.0.0.0/8");
+        serve.env("ORAMA_EGRESS_PRIVATE", "127.0.0.0/8").env("ORAMA_CHAIN_RPC", &chain.rpc);
         if let Some(folder) = &config_home {
             serve.env("XDG_CONFIG_HOME", folder);
         }
@@ -49,7 +53,7 @@ impl Server {
         };
         forward(output);
         let key = fs::read_to_string(data.join("admin.key")).context("read `admin.key` of the server")?;
-        Ok(Self { child, address, key: key.trim().to_owned(), config_home })
+        Ok(Self { child, address, key: key.trim().to_owned(), config_home, chain })
     }
 
     /// The program, as a client of this server.
@@ -61,10 +65,18 @@ impl Server {
 
     /// What makes any program a client of this server.
     pub fn variables(&self) -> Vec<(&'static str, OsString)> {
-        let mut variables =
-            vec![("ORAMA_GATEWAY_URL", OsString::from(&self.address)), ("ORAMA_API_KEY", OsString::from(&self.key))];
+        let mut variables = vec![
+            ("ORAMA_GATEWAY_URL", OsString::from(&self.address)),
+            ("ORAMA_API_KEY", OsString::from(&self.key)),
+            ("ORAMA_CHAIN_RPC", OsString::from(&self.chain.rpc)),
+        ];
         variables.extend(self.config_home.as_ref().map(|folder| ("XDG_CONFIG_HOME", folder.into())));
         variables
+    }
+
+    /// The JSON-RPC address of the chain that it takes code from.
+    pub fn chain(&self) -> &str {
+        &self.chain.rpc
     }
 
     /// Asks it to end, and waits until it has.

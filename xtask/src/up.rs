@@ -1,6 +1,7 @@
 //! Starts Orama with the examples deployed, calls each, and says what to try next.
 
 mod events;
+mod oyster;
 mod webhook;
 
 use std::fs;
@@ -45,7 +46,7 @@ fn stay(places: &Places) -> Result<()> {
     outlive_ctrl_c()?;
     let mut server = Server::start(places, ADDRESS, &places.root.join("orama-data"), None)?;
     deploy_and_call_all(places, &server)?;
-    println!("{}", what_next(places, &server.address));
+    println!("{}", what_next(places, &server));
     server.wait()
 }
 
@@ -73,6 +74,7 @@ fn deploy_and_call_all(places: &Places, server: &Server) -> Result<usize> {
         deploy_and_call(places, server, &example).with_context(|| format!("the example `{}`", name(&example)))?;
         called += 1;
     }
+    oyster::deploy_and_call(places, server)?;
     Ok(called)
 }
 
@@ -138,7 +140,8 @@ fn log_of(read: impl Fn() -> Option<String>) -> Result<String> {
     bail!("no record of the call appeared within {} s", LOG_WAIT.as_secs())
 }
 
-fn what_next(places: &Places, address: &str) -> String {
+fn what_next(places: &Places, server: &Server) -> String {
+    let (address, chain) = (&server.address, server.chain());
     let folder = places.orama();
     let folder = folder.parent().unwrap_or(&places.root).display();
     format!(
@@ -154,6 +157,8 @@ Orama is running at {address}. Try in another terminal:
   curl -H \"Authorization: Bearer $(cat orama-data/admin.key)\" -d hello '{address}/v1/functions/http-echo-c/invoke?x=1'
   orama pubsub subscribe chat:lobby
   orama function triggers list
+  curl http://factor-worker.default.localhost:6001/ -d '{{\"num\": 60000}}'
+  orama oyster deploy examples/factor-worker/index.js --rpc {chain}
   orama function init my-function && cd my-function && orama function deploy
 
 Talk to yourself in two pages of a browser:

@@ -87,7 +87,7 @@ pub fn line(method: &str, route: &str, names: &Names) -> Option<Line> {
         ("POST", "/v1/namespaces") => (Operator, json!({ "name": namespace })),
         ("GET", "/v1/certificates") => (Operator, none),
         ("GET", "/v1/domains") => (OwnAtHome, none),
-        ("POST", "/v1/domains") => (Nowhere, json!({ "domain": "known.example.com", "function": function })),
+        ("POST", "/v1/domains") => (OwnAtHome, json!({ "domain": "known.example.com", "function": function })),
         ("POST", "/v1/domains/{domain}/verify") | ("DELETE", "/v1/domains/{domain}") => (Nowhere, none),
         ("GET" | "DELETE", "/v1/namespaces/{namespace}") => (Nowhere, none),
         ("GET", "/v1/namespaces/{namespace}/settings" | "/v1/namespaces/{namespace}/owners") => (Nowhere, none),

@@ -161,8 +161,8 @@ async fn a_writable_bind_keeps_what_is_written_and_a_read_only_one_refuses() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("closed to others");
     let other = tempfile::tempdir().expect("a folder");
     fs::set_permissions(other.path(), fs::Permissions::from_mode(0o777)).expect("open to all");
-    let mut cage = shell("echo kept > /work/file; echo lost > /other/file || echo refused");
-    cage.binds.push(Bind { from: folder.path().into(), to: "/work".into(), writable: true });
+    let mut cage = shell("echo kept > /mine/file; echo lost > /other/file || echo refused");
+    cage.binds.push(Bind { from: folder.path().into(), to: "/mine".into(), writable: true });
     cage.binds.push(Bind::read_only(other.path(), "/other"));
     let (out, err, _) = run(cage).await;
     assert_eq!(out, "refused\n", "{err}");

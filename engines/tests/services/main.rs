@@ -2,6 +2,7 @@
 
 mod cache;
 mod database;
+mod later;
 mod outside;
 mod realtime;
 #[path = "../support/mod.rs"]

@@ -33,7 +33,7 @@ fn is_letter(byte: u8) -> bool {
     RESERVED[0].contains(&byte.to_ascii_lowercase())
 }
 
-/// The character that `uXXXX` stands for, if it is an ASCII one.
+/// The character that `u` and four hexadecimal digits stand for, if it is an ASCII one.
 fn unescaped(escape: &[u8]) -> Option<u8> {
     let digits = escape.strip_prefix(b"u").filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
     let value = u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;

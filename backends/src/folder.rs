@@ -17,7 +17,7 @@
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::durable;
@@ -143,6 +143,22 @@ impl DataFolder {
         Ok(())
     }
 
+    /// Makes all of it another user's and group's; what is not yet. Stores of content, where files only come and go by this
+    /// process, are walked through when they are new to that user.
+    ///
+    /// # Errors
+    /// Those of the file system: only root gives things away.
+    pub fn give_to(&self, uid: u32, gid: u32) -> io::Result<()> {
+        let stores = [self.code(), self.content(), self.compiled()];
+        for entry in std::fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            if !(stores.contains(&path) && owner_of(&path)? == (uid, gid)) {
+                give_tree(&path, uid, gid)?;
+            }
+        }
+        give(&self.path, uid, gid)
+    }
+
     /// Files that were being written, in the folder itself or among keys and certificates, when an earlier process died.
     pub(crate) fn leftovers(&self) -> io::Result<Vec<PathBuf>> {
         let mut files = durable::files_in(&self.path)?;
@@ -214,11 +230,46 @@ impl Drop for DataFolder {
     }
 }
 
+/// Others may pass through the folders above that are made here, to what they may enter; they see nothing of what is in there.
 fn create_with_parents(path: &Path) -> io::Result<()> {
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::create_dir_all(parent)?;
+    const PASSAGE: u32 = 0o711;
+    let above = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
+    let missing: Vec<&Path> = above.take_while(|parent| !parent.exists()).collect();
+    for parent in missing.into_iter().rev() {
+        match std::fs::create_dir(parent) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+            Ok(()) => std::fs::set_permissions(parent, Permissions::from_mode(PASSAGE))?,
+        }
     }
     durable::create_folder(path)
+}
+
+/// The folder last: who begins anew begins with it.
+fn give_tree(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+    if path.symlink_metadata()?.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            give_tree(&entry?.path(), uid, gid)?;
+        }
+    }
+    give(path, uid, gid)
+}
+
+/// Links themselves, not what they lead to. A file that has just gone needs no owner.
+fn give(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+    let given = owner_of(path).and_then(|owner| match owner == (uid, gid) {
+        true => Ok(()),
+        false => std::os::unix::fs::lchown(path, Some(uid), Some(gid)),
+    });
+    match given {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        given => given,
+    }
+}
+
+fn owner_of(path: &Path) -> io::Result<(u32, u32)> {
+    let found = path.symlink_metadata()?;
+    Ok((found.uid(), found.gid()))
 }
 
 pub(crate) fn check_format(path: &Path, text: &str) -> Result<(), FolderError> {

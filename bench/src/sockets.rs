@@ -146,9 +146,7 @@ impl Nats {
     fn start(folder: &Path) -> Result<Self> {
         let mut command = Command::new("nats-server");
         // It chooses a free port and writes it down.
-        command
-            .args(["--addr", "127.0.0.1", "--port", "-1", "--max_pending", "67108864", "--ports_file_dir"])
-            .arg(folder);
+        command.args(["--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir"]).arg(folder);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().context("run nats-server; install it: cargo xtask setup")?;
         let file = folder.join(format!("nats-server_{}.ports", child.id()));

@@ -27,6 +27,8 @@ pub use settings::{ConfigFlags, Origin, Settings};
 pub struct ServeConfig {
     pub listen: SocketAddr,
     pub data: PathBuf,
+    /// Whom a server of root becomes; empty means the usual one.
+    pub user: String,
     pub log: LogConfig,
     pub limits: LimitsConfig,
     /// What holds in a namespace that does not set it itself.
@@ -180,6 +182,7 @@ impl From<&Settings> for ServeConfig {
         Self {
             listen: settings.address("listen"),
             data: settings.text("data").into(),
+            user: settings.text("node.user").to_owned(),
             log: LogConfig { level: settings.text("log.level").to_owned(), format: log_format(settings) },
             limits: LimitsConfig {
                 node_concurrency: settings.count("limits.node_concurrency"),

@@ -10,6 +10,7 @@ mod logging;
 mod run;
 mod serve;
 mod tls;
+mod user;
 mod workers;
 
 use std::process::ExitCode;

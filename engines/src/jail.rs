@@ -50,6 +50,9 @@ pub struct JailConfig {
     pub uid_first: u32,
     /// How many of them there are, which is also how many inmates there can be.
     pub uid_count: u32,
+    /// Below this folder cages may be given folders to write into; none may have any without it. The launcher holds the
+    /// server to that, which may have fewer rights than it.
+    pub writable_below: Option<PathBuf>,
     /// Layers to leave out, so that an attack shows what they are for. Empty wherever programs of others run.
     pub without: Vec<LayerName>,
 }
@@ -57,7 +60,7 @@ pub struct JailConfig {
 impl JailConfig {
     /// All layers, and user ids that no distribution gives out.
     pub fn new(helper: HelperCommand) -> Self {
-        Self { helper, uid_first: 2_000_000_000, uid_count: 65_536, without: Vec::new() }
+        Self { helper, uid_first: 2_000_000_000, uid_count: 65_536, writable_below: None, without: Vec::new() }
     }
 }
 
@@ -268,6 +271,12 @@ pub struct Inmate {
     /// What it writes, until somebody takes it; nobody reading makes it wait.
     pub stdout: Option<pipe::Receiver>,
     pub stderr: Option<pipe::Receiver>,
+}
+
+/// The limit of an inmate's memory, which can be changed while it runs.
+pub struct MemoryLimit {
+    launcher: Arc<Connection>,
+    id: u64,
 }
 
 /// What an inmate uses, all its processes together.

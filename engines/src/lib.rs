@@ -9,6 +9,7 @@ mod engines;
 mod helper;
 mod host;
 pub mod jail;
+pub mod privileges;
 mod wasm;
 mod worker;
 

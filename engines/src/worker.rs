@@ -60,7 +60,7 @@ pub struct WorkerLimits {
 
 impl Default for WorkerLimits {
     fn default() -> Self {
-        Self { processes_max: 64, spares: 2, requests_max: 5000, idle_max: Duration::from_secs(60), shared: true }
+        Self { processes_max: 64, spares: 2, requests_max: 100_000, idle_max: Duration::from_secs(60), shared: true }
     }
 }
 
@@ -92,7 +92,7 @@ impl Engine for WorkerEngine {
     }
 
     async fn invoke(&self, call: Call, services: Arc<Services>) -> Result<Reply, Failed> {
-        exchange::invoke(&self.homes, &self.runtime, call, services).await
+        exchange::invoke(&self.homes, call, services).await
     }
 
     async fn exchange(&self, exchange: Exchange, services: Arc<Services>) -> Result<Answer, Failed> {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use engines::HelperCommand;
-use engines::jail::{Bind, Cage, Exit, Filter, Inmate, Jail, JailConfig, LayerName, Level, libraries_of};
+use engines::jail::{Bind, Cage, Exit, Filter, Inmate, Jail, JailConfig, JailError, LayerName, Level, libraries_of};
 use tokio::io::AsyncReadExt;
 
 /// The helper where everybody may read it: the folder it was built in may be somebody's home.
@@ -164,10 +164,36 @@ async fn a_writable_bind_keeps_what_is_written_and_a_read_only_one_refuses() {
     let mut cage = shell("echo kept > /mine/file; echo lost > /other/file || echo refused");
     cage.binds.push(Bind { from: folder.path().into(), to: "/mine".into(), writable: true });
     cage.binds.push(Bind::read_only(other.path(), "/other"));
-    let (out, err, _) = run(cage).await;
+    let mut config = JailConfig::new(helper());
+    config.writable_below = Some(std::env::temp_dir().canonicalize().expect("a folder"));
+    let jail = Jail::new(config).expect("a jail");
+    let mut inmate = jail.launch(cage).await.expect("launched");
+    let (out, err, _) = output(&mut inmate).await;
     assert_eq!(out, "refused\n", "{err}");
     assert_eq!(fs::read_to_string(folder.path().join("file")).expect("it was written"), "kept\n");
     assert!(!other.path().join("file").exists());
+}
+
+/// A server that was taken over cannot have `/etc` given to an inmate of its.
+#[tokio::test]
+async fn nothing_may_be_written_into_but_below_the_folder_for_it() {
+    let (allowed, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    std::os::unix::fs::symlink(other.path(), allowed.path().join("link")).expect("a link");
+    for (below, from) in [
+        (None, allowed.path().to_owned()),
+        (Some(allowed.path()), other.path().to_owned()),
+        (Some(allowed.path()), allowed.path().join("link")),
+    ] {
+        let mut config = JailConfig::new(helper());
+        config.writable_below = below.map(|folder| folder.canonicalize().expect("a folder"));
+        let mut cage = shell("true");
+        cage.binds.push(Bind { from, to: "/mine".into(), writable: true });
+        let refused = Jail::new(config).expect("a jail").launch(cage).await.expect_err("refused");
+        assert!(
+            matches!(&refused, JailError::NotStarted { step, .. } if step == "bind a folder to write into"),
+            "{refused}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -44,6 +44,7 @@ impl RequestBody {
 struct Pace {
     idle: Duration,
     bytes_per_second_min: u32,
+    total: Duration,
 }
 
 /// Reads a body piece by piece.
@@ -60,7 +61,9 @@ pub(crate) struct BodyReader {
 impl BodyReader {
     pub(crate) fn new(body: RequestBody, headers: &HeaderMap, edge: &EdgeConfig) -> Self {
         let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let pace = Pace { idle: edge.body_idle, bytes_per_second_min: edge.body_bytes_per_second_min };
+        let EdgeConfig { body_idle: idle, body_bytes_per_second_min: bytes_per_second_min, body_total: total, .. } =
+            *edge;
+        let pace = Pace { idle, bytes_per_second_min, total };
         Self { body, declared, pace, waited: Duration::ZERO, received: 0 }
     }
 
@@ -108,10 +111,11 @@ impl BodyReader {
         Ok(Some(frame))
     }
 
-    /// No piece may keep us waiting longer than `idle`, and all together must keep the least rate.
+    /// No piece may keep us waiting longer than `idle`, and all together must keep the least rate and end at some time.
     fn allowed(&self) -> Duration {
-        let earned = Duration::from_secs(self.received / u64::from(self.pace.bytes_per_second_min.max(1)));
-        self.pace.idle.min((self.pace.idle + earned).saturating_sub(self.waited))
+        let Pace { idle, bytes_per_second_min, total } = self.pace;
+        let earned = Duration::from_secs(self.received / u64::from(bytes_per_second_min.max(1)));
+        idle.min((idle + earned).min(total).saturating_sub(self.waited))
     }
 
     /// The whole body, refused as soon as it is known to be larger than `limit`.

@@ -38,10 +38,14 @@ pub struct EdgeConfig {
     pub body_idle: Duration,
     /// The least rate of a body, apart from one `body_idle` at its start.
     pub body_bytes_per_second_min: u32,
+    /// For all of a body that is read whole; one that streams has as long as its call.
+    pub body_total: Duration,
     /// Between two requests of a connection.
     pub keep_alive: Duration,
     /// How long a client may refuse to take bytes.
     pub write: Duration,
+    /// The least rate at which it takes what waits for it, apart from one `write` at its start.
+    pub write_bytes_per_second_min: u32,
     /// For running requests, once the server stops.
     pub drain: Duration,
     pub connections_max: usize,
@@ -59,8 +63,10 @@ impl Default for EdgeConfig {
             header: Duration::from_secs(10),
             body_idle: Duration::from_secs(15),
             body_bytes_per_second_min: 8 << 10,
+            body_total: Duration::from_secs(30 * 60),
             keep_alive: Duration::from_secs(60),
             write: Duration::from_secs(30),
+            write_bytes_per_second_min: 1 << 10,
             drain: Duration::from_secs(30),
             connections_max: 10_000,
             connections_per_address_max: 1000,

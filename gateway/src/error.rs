@@ -97,8 +97,8 @@ impl Refusal {
     }
 
     /// What a user may read of it.
-    pub(crate) fn into_error(self) -> Error {
-        self.0.error
+    pub(crate) fn error(&self) -> &Error {
+        &self.0.error
     }
 
     pub(crate) fn message(&self) -> &str {

@@ -12,16 +12,33 @@ use crate::handlers::database::select::{self, Query};
 use crate::handlers::logs::parse_since;
 use crate::handlers::sockets::is_heartbeat;
 use crate::handlers::storage::range::{self, Wanted};
+use crate::hosts::{Site, site_of};
 use crate::websocket::{Boundary, Control};
 use crate::{ids, query, reply};
 
 /// Every target of this crate.
 pub const TARGETS: &[Target] = &[
     ("data_requests", data_requests),
+    ("host_name", host_name),
     ("http_framing", http_framing),
     ("traceparent_and_since", traceparent_and_since),
     ("websocket_frames", websocket_frames),
 ];
+
+/// The host of a request, on a node with a base domain: a base, a line feed, a host.
+pub fn host_name(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (base, host) = text.split_once('\n').unwrap_or(("apps.test", &text));
+    match site_of(host, base) {
+        Site::Function { namespace, function } => assert!(!namespace.is_empty() && !function.is_empty(), "{host}"),
+        Site::NamespaceApi(namespace) => assert!(host.contains(namespace), "{host}"),
+        Site::Hash(hash) => {
+            let label = host.split('.').next().unwrap_or_default().to_ascii_uppercase();
+            assert_eq!(domain::oyster::label_of_hash(&hash), label, "a hash has one label");
+        }
+        Site::Api | Site::NoHash(_) | Site::Nothing => {}
+    }
+}
 
 /// What clients send about their data: a JSON body as a query and as a cached value; a text as a time to live, a range of
 /// bytes and a CREATE TABLE statement.

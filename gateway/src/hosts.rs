@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::{Caller, Error, ErrorCode, FunctionRef, Namespace};
 use http::request::Parts;
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode, Version, header};
 use hyper::upgrade::OnUpgrade;
 use platform::{ChainCode, Forward, Forwarded, Intake, InvalidToken, SIGNED_BYTES_MAX, Signing};
 use ports::Body;
@@ -25,8 +25,13 @@ use crate::error::{Answer, Refusal};
 use crate::reply::Reply;
 use crate::{Arrival, Gateway, Known, address, ids};
 
+use body::Fault;
 pub(crate) use body::ForwardedBody;
 pub(crate) use label::{Site, site_of};
+
+/// Marks a request that came over our own TLS.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ByTls;
 
 /// Where a request goes.
 pub(crate) enum Door {
@@ -46,6 +51,10 @@ pub(crate) enum Target {
     Refused(Refusal),
 }
 
+/// A body that is known to have no more is read before the call takes its place: who sends slowly keeps none, and the
+/// function need not be woken for each piece.
+const SMALL_BYTES: u64 = 64 << 10;
+
 /// The host that the client speaks to, as it wrote it.
 pub(crate) fn host_of(parts: &Parts) -> &str {
     let authority = parts.uri.authority().map(|authority| authority.as_str());
@@ -60,7 +69,8 @@ pub(crate) fn door(gateway: &Gateway, parts: &Parts, known: &mut Known) -> Door 
             Some((namespace, function)) => Door::Function(Target::Named { namespace, function }),
             None => Door::Api(None),
         },
-        Site::NamespaceApi(namespace) => Door::Api(Some(namespace)),
+        // One that nobody has made is as good as one that this caller may not see.
+        Site::NamespaceApi(namespace) => Door::Api(gateway.platform.spoken_namespace(namespace)),
         Site::Function { namespace, function } => Door::Function(match gateway.platform.spoken(namespace, function) {
             Some((namespace, function)) => Target::Named { namespace, function },
             None => Target::Refused(nobody_here().into()),
@@ -167,17 +177,39 @@ impl Visit<'_> {
             function,
             caller: self.caller.clone(),
             head: Arc::new(message::head_of(self.gateway, &self.parts, upgrade.is_some())),
+            is_secure: self.is_secure(),
             body: Body::empty(),
             signing: (intake.signed || self.by_hash).then(|| self.signing()),
             client_request_id: ids::client_request_id(&self.parts.headers),
             trace_id: ids::trace_id(&self.parts.headers),
         };
         let input_bytes_max = self.gateway.platform.config().limits.input_bytes_max;
-        let forwarded = match body_bytes_max(&intake, &forward, input_bytes_max) {
+        let small = self.has_small_body(&reader).then_some(input_bytes_max);
+        let forwarded = match body_bytes_max(&intake, &forward, input_bytes_max).or(small) {
             Some(limit) => self.forward_whole(forward, reader, limit, &callee).await?,
-            None => self.hand_over(Forward { body: body::arriving(reader), ..forward }, &callee).await?,
+            None => {
+                let fault = Fault::default();
+                let forward = Forward { body: body::arriving(reader, fault.clone()), ..forward };
+                let forwarded = self.hand_over(forward, &callee).await;
+                forwarded.map_err(|error| fault.take().unwrap_or_else(|| error.into()))?
+            }
         };
         self.reply(forwarded, upgrade).await
+    }
+
+    /// Unless the function is to decide whether it wants the body, or trailers may follow, as they may in HTTP/2 at any time.
+    fn has_small_body(&self, reader: &BodyReader) -> bool {
+        let declared = reader.declared().is_some_and(|bytes| bytes <= SMALL_BYTES);
+        declared && self.parts.version < Version::HTTP_2 && !self.parts.headers.contains_key(header::EXPECT)
+    }
+
+    /// Over our own TLS, or that of a proxy that is trusted to say so.
+    fn is_secure(&self) -> bool {
+        const FORWARDED_PROTO: &str = "x-forwarded-proto";
+        let told = self.parts.headers.get(FORWARDED_PROTO).is_some_and(|proto| proto.as_bytes() == b"https");
+        let trusted = &self.gateway.config.trusted_proxies;
+        let peer = self.from.peer.to_canonical();
+        self.parts.extensions.get::<ByTls>().is_some() || told && trusted.iter().any(|range| range.contains(peer))
     }
 
     fn signing(&self) -> Signing {

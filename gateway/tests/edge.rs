@@ -310,8 +310,32 @@ async fn a_client_that_takes_nothing_of_a_download_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_body_that_drips_is_cut_although_it_never_rests() {
-    let edge = EdgeConfig { body_idle: SHORT, ..EdgeConfig::default() };
+async fn a_client_that_takes_a_download_in_drops_is_dropped() {
+    // More a second than a client can take that rests after every piece; no rest is as long as a write may wait.
+    let edge = EdgeConfig { write: SHORT, write_bytes_per_second_min: 64 << 20, ..EdgeConfig::default() };
+    let server = Server::start_with(edge).await;
+    let form = Form::default().file("file", &vec![b'x'; 24 << 20]).post("/v1/storage/upload");
+    let cid = server.house.send(with_key(form, &server.house.client)).await.text("cid");
+    let key = &server.house.client;
+    let mut client = server.connect().await;
+    client.send(format!("GET /v1/storage/get/{cid} HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\n\r\n")).await;
+    let mut pace = tokio::time::interval(Duration::from_millis(20));
+    let (mut taken, mut piece) = (0, vec![0; 128 << 10]);
+    let taking = async {
+        loop {
+            pace.tick().await;
+            match client.0.read(&mut piece).await {
+                Ok(0) | Err(_) => break,
+                Ok(count) => taken += count,
+            }
+        }
+    };
+    tokio::time::timeout(GUARD, taking).await.expect("the server gives up");
+    assert!(taken < 24 << 20, "{taken}");
+}
+
+/// A body that goes on in such pieces is answered with 408.
+async fn check_dripping(edge: EdgeConfig, piece: &'static [u8]) {
     let server = Server::start_with(edge).await;
     let (mut reading, mut writing) = server.connect().await.0.into_split();
     let dripping = tokio::spawn(async move {
@@ -320,7 +344,7 @@ async fn a_body_that_drips_is_cut_although_it_never_rests() {
         let mut sent = writing.write_all(head).await;
         while sent.is_ok() {
             pace.tick().await;
-            sent = writing.write_all(b"x").await;
+            sent = writing.write_all(piece).await;
         }
     });
     let mut bytes = Vec::new();
@@ -328,6 +352,17 @@ async fn a_body_that_drips_is_cut_although_it_never_rests() {
     tokio::time::timeout(GUARD, read).await.expect("the server closes");
     refused(&String::from_utf8_lossy(&bytes), 408);
     dripping.abort();
+}
+
+#[tokio::test]
+async fn a_body_that_keeps_its_pace_for_ever_is_cut() {
+    let edge = EdgeConfig { body_total: SHORT, body_bytes_per_second_min: 1, ..EdgeConfig::default() };
+    check_dripping(edge, b"xxxxxxxxxx").await;
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_cut_although_it_never_rests() {
+    check_dripping(EdgeConfig { body_idle: SHORT, ..EdgeConfig::default() }, b"x").await;
 }
 
 #[tokio::test]

@@ -33,6 +33,8 @@ pub struct Forward {
     pub function: FunctionRef,
     pub caller: Arc<Caller>,
     pub head: Arc<HttpHead>,
+    /// Did the client ask by `https`?
+    pub is_secure: bool,
     pub body: Body,
     /// Set when the reply is to be signed; the body is whole then.
     pub signing: Option<Signing>,
@@ -99,6 +101,11 @@ impl Platform {
         Some((namespace, FunctionRef { name, version: None }))
     }
 
+    /// The namespace that a label of a host name means, in any case; one that does not exist is what it was written as.
+    pub fn spoken_namespace(&self, namespace: &str) -> Option<Namespace> {
+        self.functions.load().spoken_namespace(namespace).or_else(|| Namespace::parse(namespace).ok())
+    }
+
     /// A version that was published under the hash of its code (`by_hash: true`), which `caller` may call; the oldest if there
     /// are several.
     pub fn published(&self, hash: &[u8; 32], caller: &Caller) -> Option<(Namespace, FunctionRef)> {
@@ -138,8 +145,18 @@ impl Platform {
 
     /// The same for code that was found elsewhere than by its name.
     pub(crate) async fn forward_to(self: &Arc<Self>, forward: Forward, found: Found) -> Result<Forwarded, Error> {
-        let Forward { request_id, namespace, function, mut caller, head, body, signing, client_request_id, trace_id } =
-            forward;
+        let Forward {
+            request_id,
+            namespace,
+            function,
+            mut caller,
+            head,
+            is_secure,
+            body,
+            signing,
+            client_request_id,
+            trace_id,
+        } = forward;
         // As with every call: whoever comes from another namespace is nobody in this one.
         if caller.is_foreign_to(&namespace) {
             caller = self.nobody.clone();
@@ -160,7 +177,7 @@ impl Platform {
         let stopping = |_| Error::new(ErrorCode::ServiceUnavailable, "the server is shutting down");
         let under_way = self.under_way.clone().try_read_owned().map_err(stopping)?;
         let (reply, replied) = oneshot::channel();
-        let course = Course { platform: self.clone(), invoke, found, signing };
+        let course = Course { platform: self.clone(), invoke, found, is_secure, signing };
         tokio::spawn(async move {
             course.run(body, reply).await;
             drop(under_way);

@@ -127,9 +127,13 @@ impl Functions {
 
     /// The namespace and the function that a host name means: names of hosts know no case, ours do. Two that differ in nothing else
     /// are told apart by writing them exactly.
+    pub(crate) fn spoken_namespace(&self, namespace: &str) -> Option<Namespace> {
+        the_one(self.tenants.keys(), Namespace::as_str, namespace).cloned()
+    }
+
     pub(crate) fn spoken(&self, namespace: &str, function: &str) -> Option<(Namespace, FunctionName)> {
-        let namespace = the_one(self.tenants.keys(), Namespace::as_str, namespace)?;
-        let names = self.tenants.get(namespace)?.by_name.keys();
+        let namespace = self.spoken_namespace(namespace)?;
+        let names = self.tenants.get(&namespace)?.by_name.keys();
         Some((namespace.clone(), the_one(names, FunctionName::as_str, function)?.clone()))
     }
 

@@ -45,6 +45,8 @@ pub struct Exchange {
     pub context: CallContext,
     /// As received: only what concerns one connection alone, and a credential that was for us, are not in it.
     pub head: Arc<HttpHead>,
+    /// Did the client ask by `https`?
+    pub is_secure: bool,
     pub body: Body,
     /// The most that may be read by who needs the body whole, in bytes.
     pub body_bytes_max: usize,
@@ -136,7 +138,7 @@ pub async fn exchange_whole<E: Engine + ?Sized>(
     exchange: Exchange,
     services: Arc<Services>,
 ) -> Result<Answer, Failed> {
-    let Exchange { context, head, body, body_bytes_max, observed } = exchange;
+    let Exchange { context, head, is_secure: _, body, body_bytes_max, observed } = exchange;
     let refused = |error| Failed { error, ended: Ended::default(), cause: None };
     let input = body.read_whole(body_bytes_max).await.map_err(refused)?;
     let http = services.version.manifest.http.then_some(head);

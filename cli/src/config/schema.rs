@@ -62,6 +62,12 @@ const ANY_BYTES: Kind = Kind::Number(0, 1 << 50);
 pub const SETTINGS: &[Setting] = &[
     setting("listen", Kind::Address, "127.0.0.1:6001", "address to accept connections on; port 0 takes a free one"),
     setting("data", Kind::Path, "./orama-data", "folder of everything the node keeps"),
+    setting(
+        "node.user",
+        Kind::Text,
+        "",
+        "whom a server becomes that root starts: a name or a number, or `root`; empty means user `orama`, else 1999999999, if that user can reach `data`",
+    ),
     setting("log.level", LEVELS, "info", "least level that is logged"),
     setting("log.format", Kind::OneOf(&["text", "json"]), "text", "form of a log line"),
     setting("limits.node_concurrency", Kind::Number(1, 100_000), "1000", "calls at once on this node"),

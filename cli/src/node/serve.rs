@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::life::StopSignals;
 use super::tls::{self, TlsDoor};
+use super::user::User;
 use super::{helper_command, jail, logging, workers};
 use crate::config::{ChainConfig, PubSubConfig, SecretsConfig, ServeConfig};
 use crate::{screen, store_credential};
@@ -33,8 +34,12 @@ pub fn serve(config: ServeConfig) -> anyhow::Result<()> {
     private_files();
     raise_descriptor_limit();
     let folder = DataFolder::open(&config.data)?;
-    // Before there are other threads.
+    // Before there are other threads, and with the rights of root if it has them.
     let jail = jail::open(&config.engine)?;
+    let user = User::choose(&config, &folder)?;
+    if user.is_some() {
+        engines::privileges::refuse_new_privileges().context("refuse new privileges")?;
+    }
     // For everything that is not the start of a request: records, slow calls, signals.
     let background = Builder::new_multi_thread()
         .worker_threads(2)
@@ -42,7 +47,7 @@ pub fn serve(config: ServeConfig) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("start a runtime")?;
-    let result = background.block_on(serve_in(&config, &folder, jail, background.handle()));
+    let result = background.block_on(serve_in(&config, &folder, (jail, user), background.handle()));
     background.shutdown_timeout(Duration::from_secs(1));
     result
 }
@@ -50,7 +55,7 @@ pub fn serve(config: ServeConfig) -> anyhow::Result<()> {
 async fn serve_in(
     config: &ServeConfig,
     folder: &DataFolder,
-    jail: Arc<Jail>,
+    (jail, user): (Arc<Jail>, Option<User>),
     background: &Handle,
 ) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen()?;
@@ -69,7 +74,10 @@ async fn serve_in(
     // Only a server that can listen makes its key: the key is told and stored once.
     let first_key = first_key(&platform, folder).await?;
     let gateway = Gateway::new(platform.clone(), for_gateway);
-    announce(bound.address, tls_address, folder, first_key.as_deref());
+    store_first_key(bound.address, folder, first_key.as_deref());
+    // Nothing has been answered yet, and nothing that follows needs root.
+    user.map(|user| user.become_now(folder)).transpose()?;
+    announce(bound.address, tls_address, folder);
 
     let stop = CancellationToken::new();
     let closed = CancellationToken::new();
@@ -254,17 +262,19 @@ async fn first_key(platform: &Platform, folder: &DataFolder) -> anyhow::Result<O
     Ok(Some(key))
 }
 
-/// The first line on standard output is the address; who waits for it finds the key and the credential in place.
-fn announce(address: SocketAddr, tls: Option<SocketAddr>, folder: &DataFolder, first_key: Option<&str>) {
-    let url = client_url(address);
-    let key_file = folder.admin_key();
-    if let Some(key) = first_key {
-        screen::talk(&format!("made an admin key: {}", key_file.display()));
-        match store_credential(&url, key, Namespace::default_namespace().as_str()) {
-            Ok(path) => screen::talk(&format!("stored it for `orama` of this user: {}", path.display())),
-            Err(failure) => screen::warning(&format!("the key was not stored for this user: {}", failure.message)),
-        }
+/// For the user who started the server.
+fn store_first_key(address: SocketAddr, folder: &DataFolder, first_key: Option<&str>) {
+    let Some(key) = first_key else { return };
+    screen::talk(&format!("made an admin key: {}", folder.admin_key().display()));
+    match store_credential(&client_url(address), key, Namespace::default_namespace().as_str()) {
+        Ok(path) => screen::talk(&format!("stored it for `orama` of this user: {}", path.display())),
+        Err(failure) => screen::warning(&format!("the key was not stored for this user: {}", failure.message)),
     }
+}
+
+/// The first line on standard output is the address; who waits for it finds the key and the credential in place.
+fn announce(address: SocketAddr, tls: Option<SocketAddr>, folder: &DataFolder) {
+    let (url, key_file) = (client_url(address), folder.admin_key());
     let login = format!("orama login --gateway {url} --api-key \"$(cat {})\"", key_file.display());
     screen::talk(&format!("log in from elsewhere: {login}"));
     screen::line(&format!("listening on http://{address}"));

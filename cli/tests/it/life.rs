@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -314,4 +314,63 @@ fn check_failed(printed: &Printed, said: &str, code: i32, want: Expect) {
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+/// Every thread, and what it may.
+fn identities(pid: u32) -> Vec<(String, String)> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
+    let field = |status: &str, name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a field");
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let status = |task: fs::DirEntry| fs::read_to_string(task.path().join("status")).expect("a status");
+    tasks
+        .map(|task| status(task.expect("a thread")))
+        .map(|text| (field(&text, "Uid:"), field(&text, "CapEff:")))
+        .collect()
+}
+
+/// The tests run as root, as a service would be started.
+#[test]
+fn a_server_of_root_becomes_somebody_else_and_finds_its_data_again() {
+    const NOBODY: &str = "1999999999 1999999999 1999999999 1999999999";
+    let mut server = Server::start();
+    server.deploy("echo", &fixture("echo"), []);
+    for _ in 0..2 {
+        let threads = identities(server.pid());
+        assert!(threads.len() > 4 && threads.iter().all(|(ids, _)| ids == NOBODY), "{threads:?}");
+        assert!(threads.iter().all(|(_, rights)| rights == "0000000000000000"), "{threads:?}");
+        assert_eq!(server.http().post("/v1/functions/echo/invoke", b"{}").status, 200);
+        // What root puts there meanwhile is no obstacle.
+        let key = server.data().join("admin.key");
+        server.terminate();
+        server.ended();
+        std::os::unix::fs::chown(&key, Some(0), Some(0)).expect("given");
+        server.restart();
+        assert_eq!(fs::metadata(&key).expect("there").uid(), 1_999_999_999);
+    }
+}
+
+#[test]
+fn root_stays_root_where_it_is_told_to_or_its_data_is_out_of_reach() {
+    let mut server = Server::prepared();
+    server.set_environment([("ORAMA_NODE_USER", OsStr::new("root"))]);
+    server.restart();
+    assert!(identities(server.pid()).iter().all(|(ids, _)| ids == "0 0 0 0"));
+    server.terminate();
+    server.ended();
+
+    fs::set_permissions(server.home(), Permissions::from_mode(0o700)).expect("closed to others");
+    server.set_environment([("ORAMA_NODE_USER", OsStr::new("")), ("ORAMA_LOG_LEVEL", OsStr::new("info"))]);
+    server.restart();
+    assert!(identities(server.pid()).iter().all(|(ids, _)| ids == "0 0 0 0"));
+    server.terminate();
+    server.ended();
+
+    server.set_environment([("ORAMA_NODE_USER", OsStr::new("54321"))]);
+    let refused = server.try_restart().expect_err("it cannot");
+    assert!(refused.contains("the server cannot become user 54321: user 54321 may not enter `"), "{refused}");
+    server.set_environment([("ORAMA_NODE_USER", OsStr::new("nobody-here"))]);
+    let refused = server.try_restart().expect_err("there is none");
+    assert!(refused.contains("/etc/passwd has no user `nobody-here`"), "{refused}");
 }

@@ -11,6 +11,7 @@ mod wallet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
@@ -88,6 +89,8 @@ impl Server {
     pub fn prepared() -> Self {
         let home = tempfile::tempdir().expect("a folder");
         fs::create_dir(home.path().join("work")).expect("a folder");
+        // A server that root starts becomes another user, who has to get to its data folder.
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o711)).expect("set");
         Self {
             data: home.path().join("data"),
             home,

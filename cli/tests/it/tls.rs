@@ -41,6 +41,8 @@ fn issue(folder: &Path, names: &[&str]) -> Issued {
     fs::write(&issued.certificate, signed.pem()).expect("written");
     fs::write(&issued.key, key.serialize_pem()).expect("written");
     fs::set_permissions(&issued.key, Permissions::from_mode(0o600)).expect("ours");
+    // Whom a server of root becomes, which reads it again.
+    std::os::unix::fs::chown(&issued.key, Some(1_999_999_999), None).expect("given");
     issued
 }
 

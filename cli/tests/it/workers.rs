@@ -27,6 +27,9 @@ fn the_factors_of_a_number_are_told_by_every_door() {
     assert_eq!((reply.status, reply.body.as_str()), (200, "97"));
     assert_eq!(reply.header("content-type"), Some("text/plain;charset=UTF-8"));
     assert_eq!(ask(&server, "POST", host, "/", "{}").status, 400);
+    // Whoever hangs up after the last byte has not gone away before it.
+    let records = server.records("factor-worker", 3);
+    assert!(records.iter().all(|record| record["status"] == "success"), "{records:?}");
     let shown = server.http().get("/v1/functions/factor-worker").json();
     assert_eq!((shown["engine"].as_str(), shown["memory_limit_mb"].as_u64()), (Some("worker"), Some(128)));
 }
@@ -110,4 +113,25 @@ export default {
     let records = server.records("notes", 2);
     let logged = records[0]["wasm_logs"].to_string();
     assert!(logged.contains("stored") && !logged.contains("s3cr3t"), "{logged}");
+}
+
+/// The reply does not wait for what goes on behind it; the record does.
+#[test]
+fn what_a_worker_does_behind_its_reply_is_in_its_record() {
+    let server = Server::start();
+    let folder = server.folder().join("behind");
+    let code = "export default { fetch(request, env, ctx) {
+      const later = () => console.log('late, but here');
+      ctx.waitUntil(new Promise(resolve => setTimeout(() => { later(); resolve(); }, 1500)));
+      return new Response('answered');
+    } };";
+    let manifest = "name: behind\nlanguage: js\npublic: true\n";
+    write(&folder, &[("function.yaml", manifest), ("index.js", code)]);
+    server.orama_in(&folder, ["function", "deploy"]).ok();
+    assert_eq!(ask(&server, "GET", "behind.default.localhost", "/", "").body, "answered");
+    assert_eq!(server.orama(["function", "invoke", "behind"]).ok().trim_end(), "answered");
+    for record in server.records("behind", 2) {
+        let text = record.to_string();
+        assert!(record["status"] == "success" && text.contains("late, but here"), "{text}");
+    }
 }

@@ -233,19 +233,24 @@ fn enable(folder: &Path, controller: &str) -> io::Result<()> {
     }
 }
 
+fn limit_memory(part: &Place, bytes: u64) -> io::Result<()> {
+    let (limit, with_swap) = match part.version {
+        Version::One => ("memory.limit_in_bytes", ("memory.memsw.limit_in_bytes", bytes)),
+        Version::Two => ("memory.max", ("memory.swap.max", 0)),
+    };
+    fs::write(part.folder.join(limit), bytes.to_string())?;
+    ignore_missing(fs::write(part.folder.join(with_swap.0), with_swap.1.to_string()))
+}
+
 fn limit(part: &Place, plan: &Plan) -> io::Result<()> {
     let set = |file: &str, value: String| fs::write(part.folder.join(file), value);
     // The warden is in the group too.
     let processes = u64::from(plan.processes_max) + 1;
     let quota = plan.cpu.millicores.map(|millicores| u64::from(millicores.max(10)) * PERIOD_MICROSECONDS / 1000);
     match (part.controller, part.version) {
-        (Controller::Memory, Version::One) => {
-            set("memory.limit_in_bytes", plan.memory_bytes.to_string())?;
-            ignore_missing(set("memory.memsw.limit_in_bytes", plan.memory_bytes.to_string()))
-        }
+        (Controller::Memory, Version::One) => limit_memory(part, plan.memory_bytes),
         (Controller::Memory, Version::Two) => {
-            set("memory.max", plan.memory_bytes.to_string())?;
-            ignore_missing(set("memory.swap.max", "0".to_owned()))?;
+            limit_memory(part, plan.memory_bytes)?;
             ignore_missing(set("memory.oom.group", "1".to_owned()))
         }
         (Controller::Processes, _) => set("pids.max", processes.to_string()),
@@ -292,6 +297,11 @@ impl Group {
             Version::Two => "memory.events",
         };
         field(&part.folder.join(file), "oom_kill").is_some_and(|kills| kills > 0)
+    }
+
+    /// Holds from now on; whoever has more than that is ended.
+    pub(super) fn limit_memory(&self, bytes: u64) -> io::Result<()> {
+        self.part(Controller::Memory).map_or(Ok(()), |part| limit_memory(part, bytes))
     }
 
     pub(super) fn meters(&self) -> Option<Meters> {

@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::cgroup::Meters;
 use super::wire::{self, Failure, LauncherConfig, Order, Plan, Ready, Report};
-use super::{Cage, Exit, Inmate, JailConfig, JailError, Output, Usage, processes, root};
+use super::{Cage, Exit, Inmate, JailConfig, JailError, MemoryLimit, Output, Usage, processes, root};
 
 /// What an inmate left behind.
 type Last = Option<(Exit, Usage)>;
@@ -100,6 +100,12 @@ impl Connection {
         let _ = wire::send(&self.socket, &Order::Kill { id }, &[]);
     }
 
+    /// What an inmate may have from here on.
+    pub(super) fn limit_memory(&self, id: u64, memory_bytes: u64) {
+        // With its launcher the inmate is gone, too.
+        let _ = wire::send(&self.socket, &Order::Limit { id, memory_bytes }, &[]);
+    }
+
     /// Ends the launcher.
     pub(super) fn close(&self) {
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
@@ -155,8 +161,13 @@ fn lost() -> JailError {
 }
 
 fn spawn(config: &JailConfig, socket: OwnedFd) -> io::Result<Child> {
-    let JailConfig { helper, uid_first, uid_count, without } = config;
-    let config = LauncherConfig { uid_first: *uid_first, uid_count: *uid_count, without: without.clone() };
+    let JailConfig { helper, uid_first, uid_count, writable_below, without } = config;
+    let config = LauncherConfig {
+        uid_first: *uid_first,
+        uid_count: *uid_count,
+        writable_below: writable_below.clone(),
+        without: without.clone(),
+    };
     Command::new(&helper.program)
         .args(&helper.arguments)
         .arg("jail")
@@ -240,6 +251,11 @@ impl Inmate {
         self.program.as_raw_nonzero().get().unsigned_abs()
     }
 
+    /// For changing the memory that all in the cage may have; `None` where no group of the kernel counts it.
+    pub fn memory_limit(&self) -> Option<MemoryLimit> {
+        self.meters.as_ref().map(|_| MemoryLimit { launcher: self.launcher.clone(), id: self.id })
+    }
+
     /// Ends all processes in the cage, at once. [`Inmate::wait`] says when they are gone.
     pub fn kill(&self) {
         self.launcher.kill(self.id);
@@ -265,6 +281,13 @@ impl Inmate {
             return usage;
         }
         self.meters.as_ref().and_then(Meters::usage).unwrap_or_else(|| processes::tree(self.warden))
+    }
+}
+
+impl MemoryLimit {
+    /// What the inmate may have from now on, in bytes; if it has more, it is ended.
+    pub fn set(&self, bytes: u64) {
+        self.launcher.limit_memory(self.id, bytes);
     }
 }
 

@@ -205,6 +205,11 @@ impl Launcher {
                     ward.kill();
                 }
             }
+            Order::Limit { id, memory_bytes } => {
+                if let Some(ward) = self.wards.get_mut(&id) {
+                    ward.limit_memory(memory_bytes);
+                }
+            }
         }
         Ok(true)
     }
@@ -218,6 +223,7 @@ impl Launcher {
     }
 
     fn start(&mut self, id: u64, plan: &Plan, files: &[OwnedFd], trial: bool) -> Result<Ward, Failure> {
+        self.check_writable(plan).step("bind a folder to write into")?;
         let uid = if self.is_root { Some(self.free_uid()?) } else { None };
         let mut group = self.groups.make(id, plan).step("make a group")?;
         let ward = self.fork(plan, files, uid, &group, trial);
@@ -236,6 +242,18 @@ impl Launcher {
                 Err(failure)
             }
         }
+    }
+
+    /// Who asks may have given up the rights that we use for it.
+    fn check_writable(&self, plan: &Plan) -> io::Result<()> {
+        for bind in plan.binds.iter().filter(|bind| bind.writable) {
+            let from = bind.from.canonicalize()?;
+            if !self.config.writable_below.as_ref().is_some_and(|folder| from.starts_with(folder)) {
+                let text = format!("`{}` lies outside of what cages may write into", from.display());
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+            }
+        }
+        Ok(())
     }
 
     /// A user id that no inmate has at this moment.
@@ -419,7 +437,16 @@ impl Ward {
         let _ = pidfd_send_signal(&self.handle, Signal::KILL);
     }
 
-    /// The same, and remembers what all of them used where no group does.
+    /// Who cannot be held to a limit does not go on.
+    fn limit_memory(&mut self, bytes: u64) {
+        self.memory_bytes = bytes;
+        if self.group.as_ref().is_some_and(|group| group.limit_memory(bytes).is_err()) {
+            self.over_memory = true;
+            self.kill();
+        }
+    }
+
+    /// Ends it, and remembers what all of them used where no group does.
     fn kill(&mut self) {
         if self.group.as_ref().is_none_or(|group| group.meters().is_none()) {
             self.cpu = self.cpu.max(processes::tree(self.pid).cpu);

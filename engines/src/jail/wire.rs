@@ -30,6 +30,7 @@ pub(super) const NUMBER_MAX: i32 = 255;
 pub(super) struct LauncherConfig {
     pub(super) uid_first: u32,
     pub(super) uid_count: u32,
+    pub(super) writable_below: Option<PathBuf>,
     pub(super) without: Vec<LayerName>,
 }
 
@@ -43,6 +44,11 @@ pub(super) enum Order {
     },
     Kill {
         id: u64,
+    },
+    /// The memory of an inmate, from here on.
+    Limit {
+        id: u64,
+        memory_bytes: u64,
     },
 }
 

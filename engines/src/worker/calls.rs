@@ -117,12 +117,15 @@ impl LiveCall {
             "caller": { "wallet": caller.wallet(), "subject": caller.subject, "claims": caller.claims },
             "socket": socket,
         });
-        ascii(&facts.to_string())
+        ascii(facts.to_string())
     }
 }
 
 /// The same JSON, with escapes for every letter beyond ASCII.
-fn ascii(json: &str) -> String {
+fn ascii(json: String) -> String {
+    if json.is_ascii() {
+        return json;
+    }
     let mut text = String::with_capacity(json.len());
     for letter in json.chars() {
         match letter.is_ascii() {
@@ -213,6 +216,6 @@ mod tests {
         assert_eq!(live.threw().as_deref(), Some("Error: boom"));
         let lines: Vec<_> = observed.take().logs.into_iter().map(|line| (line.level, line.message)).collect();
         assert_eq!(lines, [(Level::Warn, "careful".to_owned()), (Level::Error, "Error: boom".to_owned())]);
-        assert_eq!(ascii("\"é😀\""), "\"\\u00e9\\ud83d\\ude00\"");
+        assert_eq!(ascii("\"é😀\"".into()), "\"\\u00e9\\ud83d\\ude00\"");
     }
 }

@@ -19,13 +19,18 @@ pub(super) const PLACE: &str = "/orama";
 pub(super) const HOST_SOCKET: &str = "host.sock";
 /// Where the process listens; it inherits the socket.
 pub(super) const HTTP_SOCKET: &str = "http.sock";
+/// Where it answers without any code of an author's: who is answered there knows that the event loop turns.
+pub(super) const PROBE_SOCKET: &str = "probe.sock";
 
 const RUNTIME: &str = include_str!("js/runtime.js");
 const ORAMA: &str = include_str!("js/orama.js");
 const ENTRY: &str = include_str!("js/entry.js");
 const LOADER: &str = include_str!("js/loader.js");
 /// What the runtime module needs, at any compatibility date.
-const FLAGS: &str = "nodejs_als";
+const FLAG: &str = "nodejs_als";
+/// The same, where the date does not bring it. It may not be asked for where the date does.
+const OLD_FLAG: &str = "workers_api_getters_setters_on_prototype";
+const OLD_BEFORE: &str = "2022-01-31";
 
 /// A file to be written, by its path in the folder.
 pub(super) type File = (String, String);
@@ -58,13 +63,14 @@ pub(super) fn direct(modules: &Modules, manifest: &Manifest, facts_header: &str)
     let worker = format!(
         r#"modules = [{list}],
       compatibilityDate = "{}",
-      compatibilityFlags = ["{FLAGS}"],
+      compatibilityFlags = {:?},
       bindings = [
         (name = "host", service = "host"),
         (name = "variables", json = embed "variables.json"),
       ],
       globalOutbound = "outside""#,
-        compatibility_date(manifest)
+        compatibility_date(manifest),
+        compatibility_flags(manifest)
     );
     files.push((FILE.into(), whole(&worker, facts_header, manifest.memory_mb)));
     files
@@ -84,6 +90,7 @@ pub(super) fn to_load(modules: &Modules, manifest: &Manifest) -> Vec<u8> {
         "modules": modules,
         "main": main,
         "compatibilityDate": compatibility_date(manifest),
+        "compatibilityFlags": compatibility_flags(manifest),
         "variables": variables(manifest),
     });
     code.to_string().into_bytes()
@@ -105,7 +112,18 @@ fn compatibility_date(manifest: &Manifest) -> &str {
     manifest.compatibility_date.as_deref().unwrap_or(WORKER_COMPATIBILITY_DATE)
 }
 
+fn compatibility_flags(manifest: &Manifest) -> &'static [&'static str] {
+    // Days in this form are in the order of their letters.
+    if compatibility_date(manifest) < OLD_BEFORE { &[FLAG, OLD_FLAG] } else { &[FLAG] }
+}
+
+/// The header in which a request brings the scheme that its client used; as hard to guess as the other.
+pub(super) fn scheme_header(facts_header: &str) -> String {
+    format!("{facts_header}-by")
+}
+
 fn whole(worker: &str, facts_header: &str, heap_mb: u32) -> String {
+    let scheme_header = scheme_header(facts_header);
     format!(
         r#"using Workerd = import "/workerd/workerd.capnp";
 
@@ -119,10 +137,14 @@ const config :Workerd.Config = (
       address = "unix:{PLACE}/{HOST_SOCKET}",
       http = (style = proxy, cfBlobHeader = "{facts_header}"),
     )),
+    (name = "probe", disk = (path = "{PLACE}", writable = false)),
     (name = "nowhere", network = (allow = [])),
     (name = "internet", network = (allow = [])),
   ],
-  sockets = [(name = "http", http = (cfBlobHeader = "{facts_header}"), service = "main")],
+  sockets = [
+    (name = "http", http = (cfBlobHeader = "{facts_header}", forwardedProtoHeader = "{scheme_header}"), service = "main"),
+    (name = "probe", http = (), service = "probe"),
+  ],
   v8Flags = ["--max-heap-size={heap_mb}"],
 );
 "#

@@ -1,12 +1,13 @@
 //! A request to a process, and its reply, streamed both ways; with the deadline, the log and the end of its call.
 
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use domain::{Error, ErrorCode, FailureKind, HttpHead, ReplyHead};
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -33,12 +34,23 @@ const ENDING_TIME_MAX: Duration = Duration::from_secs(1);
 /// What workerd answers when code threw, or hangs for ever; it has no content type, as all that code answers has.
 const THREW: &[u8] = b"Internal Server Error";
 
+/// What became of the body of a request.
+#[derive(Default)]
+struct Sent {
+    is_whole: AtomicBool,
+    /// It is the client that broke it off.
+    broken: OnceLock<Error>,
+}
+
 /// A call at a process. Dropping it ends both.
 struct Running {
     /// Ends first: what is still asked for the call is refused.
     begun: Begun,
     visit: Visit,
     before: Used,
+    body: Arc<Sent>,
+    /// Did the client ask by `https`?
+    is_secure: bool,
     /// Is the reply complete? Otherwise nobody knows what the process does.
     complete: bool,
 }
@@ -49,6 +61,7 @@ impl Running {
         context: CallContext,
         services: Arc<Services>,
         observed: Observed,
+        body: Arc<Sent>,
     ) -> Result<Self, Failed> {
         let visit = match tokio::time::timeout_at(context.deadline.into(), homes.visit(&services)).await {
             Ok(visit) => visit.map_err(no_process)?,
@@ -57,14 +70,14 @@ impl Running {
         let begun = visit.process.calls.begin(context, services, observed);
         let begun = begun.map_err(|cause| broken(Box::new(cause)))?;
         let before = visit.process.meter.read();
-        Ok(Self { begun, visit, before, complete: false })
+        Ok(Self { begun, visit, before, body, is_secure: false, complete: false })
     }
 
     /// Sends the request and waits for the head of the reply.
     async fn send(&self, request: Request<RequestBody>) -> Result<(Response<Incoming>, Connection), Error> {
         let live = &self.begun.live;
         let facts = live.facts();
-        let sent = self.visit.process.send(request, &facts);
+        let sent = self.visit.process.send(request, &facts, self.is_secure);
         match tokio::time::timeout_at(live.deadline().into(), sent).await {
             Ok(Ok(answered)) => Ok(answered),
             Ok(Err(broken)) if broken.is_head_too_large() => Err(failed(
@@ -83,6 +96,9 @@ impl Running {
 
     /// Why the connection broke off: mostly because the process ended.
     async fn why_broken(&self) -> Error {
+        if let Some(error) = self.body.broken.get() {
+            return error.clone();
+        }
         let memory_mb = self.begun.live.services.version.manifest.memory_mb;
         match self.visit.process.ending(ENDING_TIME_MAX).await {
             None => failed(FailureKind::Abi, "the worker broke off its reply"),
@@ -96,9 +112,33 @@ impl Running {
         }
     }
 
+    /// The reply is complete. A connection whose request is not is closed, and with it whoever sends the rest.
+    fn let_go(&mut self, connection: Connection) {
+        self.complete = true;
+        if self.body.is_whole.load(Ordering::Relaxed) {
+            self.visit.process.keep(connection);
+        }
+    }
+
+    /// Waits until nothing goes on behind the reply; not longer than the call may run, or its process does.
+    async fn settled(&self) {
+        let live = &self.begun.live;
+        tokio::select! {
+            () = live.settled() => {}
+            () = self.visit.process.ended() => {
+                live.told("error", "the process ended before what went on behind the reply was done");
+            }
+        }
+    }
+
     /// What the call used and logged until now.
     fn ended(&self) -> Ended {
         self.visit.process.drain_output();
+        self.taken()
+    }
+
+    /// The same, when the output has just been read.
+    fn taken(&self) -> Ended {
         let used = self.visit.process.meter.read();
         let observed = &self.begun.live.observed;
         observed.update(|ended| {
@@ -147,9 +187,11 @@ pub(super) async fn exchange(
     exchange: Exchange,
     services: Arc<Services>,
 ) -> Result<Answer, Failed> {
-    let Exchange { context, head, body, observed, .. } = exchange;
-    let request = request_of(&head, body).map_err(refused)?;
-    let running = Running::begin(homes, context, services, observed).await?;
+    let Exchange { context, head, is_secure, body, observed, .. } = exchange;
+    let sent = Arc::new(Sent::default());
+    let request = request_of(&head, body, &sent).map_err(refused)?;
+    let mut running = Running::begin(homes, context, services, observed, sent).await?;
+    running.is_secure = is_secure;
     let (reply, connection) = running.send(request).await.map_err(|error| running.failed(error))?;
     let (end, receiver) = oneshot::channel();
     if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -157,51 +199,31 @@ pub(super) async fn exchange(
     }
     let (head, incoming) = reply.into_parts();
     let head = ReplyHead { status: head.status.as_u16(), headers: headers_of(&head.headers) };
-    let reply = ReplyBody { running, incoming, connection, end, runtime: runtime.clone() };
-    let body = match reply.incoming.is_end_stream() {
-        true => {
-            reply.finish();
-            Body::empty()
-        }
-        false => Body::Stream(reply.into_stream()),
-    };
-    Ok(Answer { head, body, upgraded: None, end: receiver })
+    let reply = ReplyBody { running, incoming, first: None, connection, end, runtime: runtime.clone() };
+    Ok(Answer { head, body: reply.into_body().await?, upgraded: None, end: receiver })
 }
 
 /// Makes one request of a call, and reads the whole reply.
-pub(super) async fn invoke(
-    homes: &Arc<Homes>,
-    runtime: &Handle,
-    call: Call,
-    services: Arc<Services>,
-) -> Result<Reply, Failed> {
+pub(super) async fn invoke(homes: &Arc<Homes>, call: Call, services: Arc<Services>) -> Result<Reply, Failed> {
     let Call { context, http, input, observed } = call;
     let plain = http.is_none();
     let head = http.unwrap_or_else(|| Arc::new(head_for(&input)));
-    let request = request_of(&head, Body::Whole(input)).map_err(refused)?;
-    let running = Running::begin(homes, context, services, observed).await?;
+    let sent = Arc::new(Sent::default());
+    let request = request_of(&head, Body::Whole(input), &sent).map_err(refused)?;
+    let mut running = Running::begin(homes, context, services, observed, sent).await?;
     let (reply, connection) = running.send(request).await.map_err(|error| running.failed(error))?;
     let (head, mut incoming) = reply.into_parts();
     let body = read_whole(&running, &mut incoming).await.map_err(|error| running.failed(error))?;
+    running.let_go(connection);
     running.visit.process.drain_output();
     if plain && let Some(error) = exception(&running, head.status, &head.headers, &body) {
-        let failed = running.failed(error);
-        settle(running, connection, runtime);
-        return Err(failed);
+        return Err(running.failed(error));
     }
+    // Who asks by name gets an answer to keep, with all that was logged for it.
+    running.settled().await;
     let ended = running.ended();
-    settle(running, connection, runtime);
     let headers = headers_of(&head.headers).into_iter().filter(|(name, _)| *name != CONTENT_LENGTH.as_str()).collect();
     Ok(Reply { head: Some(ReplyHead { status: head.status.as_u16(), headers }), body, ended })
-}
-
-/// The reply is complete; what the code still does behind it has until the deadline.
-fn settle(mut running: Running, connection: Connection, runtime: &Handle) {
-    running.complete = true;
-    running.visit.process.keep(connection);
-    if !running.begun.live.is_settled() {
-        runtime.spawn(async move { running.begun.live.settled().await });
-    }
 }
 
 /// The failure behind a reply that is workerd's own.
@@ -209,7 +231,9 @@ fn exception(running: &Running, status: StatusCode, headers: &HeaderMap, body: &
     let own = status == StatusCode::INTERNAL_SERVER_ERROR && !headers.contains_key(CONTENT_TYPE) && body == THREW;
     let said = match running.begun.live.threw() {
         Some(threw) => format!("the worker threw: {threw}"),
-        None => "the worker would never have answered: what it waits for cannot happen".to_owned(),
+        None => "the worker gave no reply of its own: it answered with one that was used already, or what it waits for cannot \
+                 happen"
+            .to_owned(),
     };
     own.then(|| failed(FailureKind::Trap, said))
 }
@@ -235,19 +259,55 @@ async fn read_whole(running: &Running, incoming: &mut Incoming) -> Result<Bytes,
 struct ReplyBody {
     running: Running,
     incoming: Incoming,
+    /// What came with the head.
+    first: Option<Frame<Bytes>>,
     connection: Connection,
     end: oneshot::Sender<Ended>,
     runtime: Handle,
 }
 
 impl ReplyBody {
+    /// A reply that has come with its head is whole, and its call is over.
+    async fn into_body(mut self) -> Result<Body, Failed> {
+        let came = match self.incoming.is_end_stream() {
+            true => Some(None),
+            false => self.incoming.frame().now_or_never(),
+        };
+        match came {
+            Some(None) => {
+                self.finish();
+                Ok(Body::empty())
+            }
+            Some(Some(Ok(frame))) => match frame.into_data() {
+                Ok(bytes) if self.incoming.is_end_stream() => {
+                    self.finish();
+                    Ok(Body::Whole(bytes))
+                }
+                frame => {
+                    self.first = Some(frame.map_or_else(|frame| frame, Frame::data));
+                    Ok(Body::Stream(self.into_stream()))
+                }
+            },
+            Some(Some(Err(_))) => Err(self.running.failed(self.running.why_broken().await)),
+            None => Ok(Body::Stream(self.into_stream())),
+        }
+    }
+
     fn into_stream(self) -> BodyStream {
         Box::pin(stream::unfold(Some(self), |reply| async { reply?.next().await }))
     }
 
     async fn next(mut self) -> Option<(Result<Piece, BoxError>, Option<Self>)> {
+        if let Some(first) = self.first.take() {
+            return Some((Ok(piece_of(first)), Some(self)));
+        }
         let deadline = self.running.begun.live.deadline();
         match tokio::time::timeout_at(deadline.into(), self.incoming.frame()).await {
+            // Who knows the length of a reply does not ask for what comes behind its last byte.
+            Ok(Some(Ok(frame))) if self.incoming.is_end_stream() => {
+                self.finish();
+                Some((Ok(piece_of(frame)), None))
+            }
             Ok(Some(Ok(frame))) => Some((Ok(piece_of(frame)), Some(self))),
             Ok(None) => {
                 self.finish();
@@ -267,16 +327,15 @@ impl ReplyBody {
     /// Every byte is through; the call ends with what the code still does behind its reply.
     fn finish(self) {
         let Self { mut running, connection, end, runtime, .. } = self;
-        running.complete = true;
-        running.visit.process.keep(connection);
+        running.let_go(connection);
         running.visit.process.drain_output();
         if running.begun.live.is_settled() {
             // Nobody may wait for it any more.
-            let _ = end.send(running.ended());
+            let _ = end.send(running.taken());
             return;
         }
         runtime.spawn(async move {
-            running.begun.live.settled().await;
+            running.settled().await;
             let _ = end.send(running.ended());
         });
     }
@@ -370,9 +429,9 @@ fn head_for(input: &[u8]) -> HttpHead {
     HttpHead { method: "POST".into(), target: "/".into(), headers: headers.into_iter().map(header).collect() }
 }
 
-fn request_of(head: &HttpHead, body: Body) -> Result<Request<RequestBody>, Error> {
+fn request_of(head: &HttpHead, body: Body, sent: &Arc<Sent>) -> Result<Request<RequestBody>, Error> {
     let invalid = |what: &str| Error::invalid(format!("the {what} of the request cannot be sent on"));
-    let mut request = Request::new(body_of(body));
+    let mut request = Request::new(body_of(body, sent));
     *request.method_mut() = Method::from_bytes(head.method.as_bytes()).map_err(|_| invalid("method"))?;
     *request.uri_mut() = Uri::from_str(&head.target).map_err(|_| invalid("target"))?;
     let headers = request.headers_mut();
@@ -387,10 +446,26 @@ fn request_of(head: &HttpHead, body: Body) -> Result<Request<RequestBody>, Error
     Ok(request)
 }
 
-fn body_of(body: Body) -> RequestBody {
+fn body_of(body: Body, sent: &Arc<Sent>) -> RequestBody {
     match body {
-        Body::Whole(bytes) => RequestBody::new(Full::new(bytes).map_err(|never| match never {})),
-        Body::Stream(pieces) => RequestBody::new(StreamBody::new(pieces.map(|piece| piece.map(frame_of)))),
+        Body::Whole(bytes) => {
+            sent.is_whole.store(true, Ordering::Relaxed);
+            RequestBody::new(Full::new(bytes).map_err(|never| match never {}))
+        }
+        Body::Stream(pieces) => {
+            let (ended, broken) = (sent.clone(), sent.clone());
+            let end = stream::once(async move { ended.is_whole.store(true, Ordering::Relaxed) });
+            let pieces = pieces.map(move |piece| piece.map(frame_of).inspect_err(|cause| broken.break_off(cause)));
+            RequestBody::new(StreamBody::new(pieces.chain(end.filter_map(async |()| None))))
+        }
+    }
+}
+
+impl Sent {
+    fn break_off(&self, cause: &BoxError) {
+        let told = cause.downcast_ref::<Error>().cloned();
+        // Only the first is of interest.
+        let _ = self.broken.set(told.unwrap_or_else(|| Error::invalid("the body ended before it was complete")));
     }
 }
 

@@ -10,21 +10,23 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use domain::{Cid, FunctionVersion, Manifest};
-use ports::{BoxError, Services, Storage, StorageError};
+use ports::{Services, Storage, StorageError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::code::Modules;
-use super::process::{Launcher, Process, Start, StartError};
+use super::process::{Launcher, Process, Start, StartError, memory_bytes_max};
 use super::{WorkerLimits, config, locked, random_name};
 
 /// The memory of processes that wait for code: that of a function that asks for no other.
 pub(super) const SPARE_MEMORY_MB: u32 = domain::LIMITS.worker_memory_mb.2 as u32;
-/// Of the memory of a function: a process that holds more is replaced before it is refused any.
+/// Of what a process may hold: one that holds more is replaced before it is refused any.
 const RESIDENT_PERCENT_MAX: u64 = 80;
 /// Between two looks at what processes hold and whether anybody uses them.
 const ROUND: Duration = Duration::from_secs(1);
 /// What a first call is given before other processes start beside it.
 const FIRST_CALL_TIME: Duration = Duration::from_millis(100);
+/// Until a process that nobody needs has ended.
+const ENDING_TIME_MAX: Duration = Duration::from_secs(2);
 /// Before a replacement that failed is tried again.
 const REPLACE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -44,8 +46,6 @@ pub(super) enum NoProcess {
     /// It was found good when it was deployed.
     #[error("the code is not what it was: {0}")]
     Refused(String),
-    #[error("hand over the code")]
-    Load(#[source] BoxError),
 }
 
 /// What a process belongs to from its first request on.
@@ -180,7 +180,7 @@ impl Homes {
     /// A process that waits for code and will never be anybody's: for a look at code that is being deployed.
     pub(super) async fn spare(self: &Arc<Self>) -> Result<Arc<Process>, NoProcess> {
         let spare = locked(&self.spares).pop().filter(|spare| !spare.has_ended());
-        self.refill();
+        self.follow_up(None);
         match spare {
             Some(spare) => Ok(spare),
             None => self.start_spare().await,
@@ -215,11 +215,8 @@ impl Homes {
         if let Some(process) = home.current() {
             return Ok(process);
         }
-        let process = match self.spare_for(&home.manifest) {
+        let process = match self.loaded_spare(home).await? {
             Some(spare) => {
-                let modules = self.modules(home).await?;
-                let code = config::to_load(&modules, &home.manifest);
-                spare.ask(r#"{"load":true}"#, code).await.map_err(NoProcess::Load)?;
                 self.follow_up(Some(home.clone()));
                 spare
             }
@@ -232,7 +229,20 @@ impl Homes {
         Ok(process)
     }
 
-    /// Starts what follows a first call, when that has most likely been answered: a process that takes over from the one in
+    /// A process of the reserve with this code; none when there is none, or it ends while it is handed over.
+    async fn loaded_spare(&self, home: &Home) -> Result<Option<Arc<Process>>, NoProcess> {
+        let Some(spare) = self.spare_for(&home.manifest) else { return Ok(None) };
+        let code = config::to_load(&*self.modules(home).await?, &home.manifest);
+        match spare.load(code).await {
+            Ok(_) => Ok(Some(spare)),
+            Err(cause) => {
+                tracing::info!(cause = &*cause as &dyn std::error::Error, "a worker in reserve took no code");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Starts what follows a deploy or a first call, when the next has most likely been answered: a process that takes over from the one in
     /// reserve, and the next in reserve.
     fn follow_up(self: &Arc<Self>, home: Option<Arc<Home>>) {
         let homes = Arc::downgrade(self);
@@ -245,13 +255,19 @@ impl Homes {
         });
     }
 
-    /// Only for who asks for the memory that it was started with.
+    /// Only for who asks for no more memory than it was started with.
     fn spare_for(&self, manifest: &Manifest) -> Option<Arc<Process>> {
-        if manifest.memory_mb != SPARE_MEMORY_MB {
+        if manifest.memory_mb > SPARE_MEMORY_MB {
             return None;
         }
         let mut spares = locked(&self.spares);
-        std::iter::from_fn(|| spares.pop()).find(|spare| !spare.has_ended())
+        let spare = std::iter::from_fn(|| spares.pop()).find(|spare| !spare.has_ended())?;
+        let fits = manifest.memory_mb == SPARE_MEMORY_MB || spare.shrink(manifest.memory_mb);
+        if !fits {
+            spares.push(spare);
+            return None;
+        }
+        Some(spare)
     }
 
     /// Starts the next process of this version, and lets it take over; at most one at a time.
@@ -280,14 +296,14 @@ impl Homes {
         let facts_header = random_name().map_err(StartError::Chance)?;
         let files = config::direct(&modules, &home.manifest, &facts_header);
         let start = Start { files, facts_header, memory_mb: home.manifest.memory_mb, loader: false };
-        Ok(Process::start(&self.launcher, start, self.place()?).await?)
+        Ok(Process::start(&self.launcher, start, self.place().await?).await?)
     }
 
     async fn start_spare(&self) -> Result<Arc<Process>, NoProcess> {
         let facts_header = random_name().map_err(StartError::Chance)?;
         let files = config::loader(&facts_header, SPARE_MEMORY_MB);
         let start = Start { files, facts_header, memory_mb: SPARE_MEMORY_MB, loader: true };
-        Ok(Process::start(&self.launcher, start, self.place()?).await?)
+        Ok(Process::start(&self.launcher, start, self.place().await?).await?)
     }
 
     async fn modules(&self, home: &Home) -> Result<Arc<Modules>, NoProcess> {
@@ -301,22 +317,25 @@ impl Homes {
     }
 
     /// A place for one more process: a free one, that of whoever was idle for longest, or of one in reserve.
-    fn place(&self) -> Result<OwnedSemaphorePermit, NoProcess> {
-        loop {
-            let mut homes = locked(&self.homes);
-            homes.values().for_each(|home| home.bury());
-            if let Ok(place) = self.places.clone().try_acquire_owned() {
-                return Ok(place);
-            }
-            let idle = homes.iter().filter_map(|(tenancy, home)| Some((home.current()?.idle()?, tenancy)));
-            let longest = idle.max_by_key(|(idle, _)| *idle);
-            let evicted = longest.map(|(_, tenancy)| tenancy.clone()).and_then(|tenancy| homes.remove(&tenancy));
-            drop(homes);
-            // Its process goes with it, and gives its place back.
-            if evicted.is_none() && locked(&self.spares).pop().is_none() {
-                return Err(NoProcess::Full);
-            }
+    async fn place(&self) -> Result<OwnedSemaphorePermit, NoProcess> {
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            return Ok(place);
         }
+        if self.evict().is_none() && locked(&self.spares).pop().is_none() {
+            return Err(NoProcess::Full);
+        }
+        // Its process is being ended, and gives its place back.
+        let place = tokio::time::timeout(ENDING_TIME_MAX, self.places.clone().acquire_owned()).await;
+        place.map_err(|_| NoProcess::Full)?.map_err(|_| NoProcess::Full)
+    }
+
+    /// Lets go of the process that nobody has asked anything for the longest.
+    fn evict(&self) -> Option<Arc<Home>> {
+        let mut homes = locked(&self.homes);
+        homes.values().for_each(|home| home.bury());
+        let idle = homes.iter().filter_map(|(tenancy, home)| Some((home.current()?.idle()?, tenancy)));
+        let longest = idle.max_by_key(|(idle, _)| *idle).map(|(_, tenancy)| tenancy.clone())?;
+        homes.remove(&longest)
     }
 
     /// Starts processes until there are as many in reserve as there should be.
@@ -352,13 +371,15 @@ impl Homes {
                     // Unless somebody came at this moment: who has the home keeps its process.
                     locked(&self.homes).remove(&home.tenancy);
                 }
-                (None, Some(process)) => {
-                    process.look_after(home.manifest.timeout);
+                (idle, Some(process)) => {
+                    if idle.is_none() {
+                        process.look_after(home.manifest.timeout);
+                    }
                     if holds_much(&process, &home.manifest) {
                         self.replace(&home);
                     }
                 }
-                _ => {}
+                (_, None) => {}
             }
         }
         locked(&self.spares).retain(|spare| !spare.has_ended());
@@ -369,7 +390,7 @@ impl Homes {
 }
 
 fn holds_much(process: &Process, manifest: &Manifest) -> bool {
-    process.meter.read().resident_bytes > manifest.memory_bytes_max() / 100 * RESIDENT_PERCENT_MAX
+    process.meter.read().resident_bytes > memory_bytes_max(manifest.memory_mb) / 100 * RESIDENT_PERCENT_MAX
 }
 
 /// Looks after the processes for as long as the engine lives.

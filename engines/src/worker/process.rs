@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use ports::BoxError;
@@ -19,12 +19,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::calls::Calls;
 use super::config::{self, File};
-use super::connections::{Broken, Connection, Connections, RequestBody};
+use super::connections::{self, Broken, Connection, Connections, RequestBody};
 use super::folder::Folder;
 use super::locked;
 use super::meter::Meter;
 use super::output::{LastWords, Output};
-use crate::jail::{Bind, Cage, Exit, Filter, Inmate, Jail, JailError};
+use crate::jail::{Bind, Cage, Exit, Filter, Inmate, Jail, JailError, MemoryLimit};
 
 /// From the start to the open socket, on a busy machine.
 const START_TIME_MAX: Duration = Duration::from_secs(10);
@@ -36,11 +36,10 @@ const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
 const RUNTIME_MEMORY_BYTES: u64 = 128 << 20;
 const PROCESSES_MAX: u32 = 32;
 const FILES_MAX: u32 = 4096;
-/// The facts of a request that only asks whether anybody answers.
-const PROBE: &str = r#"{"probe":true}"#;
 /// Numbers of open files inside: what is listened on, and where it is said that this has begun.
 const HTTP_DESCRIPTOR: i32 = 3;
-const CONTROL_DESCRIPTOR: i32 = 4;
+const PROBE_DESCRIPTOR: i32 = 4;
+const CONTROL_DESCRIPTOR: i32 = 5;
 
 /// Why a process did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +90,7 @@ pub(super) struct Ending {
 pub(super) struct Process {
     pub(super) calls: Arc<Calls>,
     pub(super) meter: Meter,
+    memory_limit: Option<MemoryLimit>,
     output: Arc<Output>,
     connections: Connections,
     folder: Folder,
@@ -103,7 +103,6 @@ pub(super) struct Process {
     pub(super) served: AtomicU64,
     used: Mutex<Instant>,
     looked_after: AtomicBool,
-    _place: OwnedSemaphorePermit,
     _end: DropGuard,
 }
 
@@ -123,16 +122,12 @@ impl Process {
         let Start { files, facts_header, memory_mb, loader } = start;
         let parent = launcher.folders.clone();
         let made = tokio::task::spawn_blocking(move || make_folder(&parent, &files)).await;
-        let (folder, http, host) = made.map_err(|cause| StartError::Folder(io::Error::other(cause)))??;
+        let Made { folder, http, probe, host } =
+            made.map_err(|cause| StartError::Folder(io::Error::other(cause)))??;
         let (said, says) = io::pipe().map_err(StartError::Folder)?;
         let said = pipe::Receiver::from_owned_fd(said.into()).map_err(StartError::Folder)?;
-        let cage = cage(
-            launcher,
-            &folder,
-            memory_mb,
-            loader,
-            vec![(http, HTTP_DESCRIPTOR), (says.into(), CONTROL_DESCRIPTOR)],
-        );
+        let descriptors = vec![(http, HTTP_DESCRIPTOR), (probe, PROBE_DESCRIPTOR), (says.into(), CONTROL_DESCRIPTOR)];
+        let cage = cage(launcher, &folder, memory_mb, loader, descriptors);
         let mut inmate = launcher.jail.launch(cage).await?;
         let calls = Arc::new(Calls::default());
         let stdout = inmate.stdout.take().ok_or_else(|| StartError::Ended("it has no output".into()))?;
@@ -142,6 +137,7 @@ impl Process {
             Arc::new(Vital { stop: CancellationToken::new(), why: Mutex::default(), ended: watch::Sender::new(None) });
         let process = Arc::new(Self {
             meter: Meter::of(inmate.pid()),
+            memory_limit: inmate.memory_limit(),
             output: output.clone(),
             connections: Connections::default(),
             folder,
@@ -151,7 +147,6 @@ impl Process {
             served: AtomicU64::new(0),
             used: Mutex::new(Instant::now()),
             looked_after: AtomicBool::new(false),
-            _place: place,
             _end: vital.stop.clone().drop_guard(),
             vital: vital.clone(),
             calls: calls.clone(),
@@ -164,7 +159,7 @@ impl Process {
         }
         let house = tokio::net::UnixListener::from_std(host).map_err(StartError::Folder)?;
         let house = super::house::serve(house, calls, process.facts_header.as_str().into());
-        launcher.runtime.spawn(supervise(inmate, tasks, house, words, vital));
+        launcher.runtime.spawn(supervise(inmate, tasks, house, (words, vital), place));
         process.ready(said).await?;
         Ok(process)
     }
@@ -193,26 +188,42 @@ impl Process {
         tokio::time::timeout(START_TIME_MAX, watched).await.unwrap_or(Err(StartError::Slow))
     }
 
-    /// Sends a request, with what its call is to know.
+    /// Sends a request, with what its call is to know and the scheme that the client used, if that was not `http`.
     pub(super) async fn send(
         &self,
         mut request: Request<RequestBody>,
         facts: &str,
+        is_secure: bool,
     ) -> Result<(Response<Incoming>, Connection), Broken> {
         let facts = HeaderValue::from_str(facts).expect("the JSON is plain ASCII");
-        let name = http::HeaderName::try_from(self.facts_header.as_str()).expect("made of plain letters");
-        request.headers_mut().append(name, facts);
+        let name = |name: &str| HeaderName::try_from(name).expect("made of plain letters");
+        request.headers_mut().append(name(&self.facts_header), facts);
+        if is_secure {
+            let scheme = name(&config::scheme_header(&self.facts_header));
+            request.headers_mut().append(scheme, HeaderValue::from_static("https"));
+        }
         self.connections.send(&self.folder, request).await
     }
 
-    /// A request of ours, and its whole reply.
-    pub(super) async fn ask(&self, facts: &str, body: Vec<u8>) -> Result<Vec<u8>, BoxError> {
-        let body = RequestBody::new(Full::from(body).map_err(|never| match never {}));
+    /// Hands code to a process that waits for it. What it says of the code comes back.
+    pub(super) async fn load(&self, code: Vec<u8>) -> Result<Vec<u8>, BoxError> {
+        let body = RequestBody::new(Full::from(code).map_err(|never| match never {}));
         let request = Request::post("/").header(http::header::HOST, "orama").body(body)?;
-        let (reply, connection) = self.send(request, facts).await?;
+        let (reply, connection) = self.connections.send(&self.folder, request).await?;
         let whole = reply.into_body().collect().await?.to_bytes();
         self.keep(connection);
         Ok(whole.into())
+    }
+
+    /// Returns when the event loop has turned.
+    async fn probe(&self) -> Result<(), Broken> {
+        connections::is_answered(&self.folder, config::PROBE_SOCKET).await
+    }
+
+    /// Gives it no more memory than a function of this much has; false where nobody could hold it to that.
+    pub(super) fn shrink(&self, memory_mb: u32) -> bool {
+        let limit = self.memory_limit.as_ref();
+        limit.inspect(|limit| limit.set(memory_bytes_max(memory_mb))).is_some()
     }
 
     pub(super) fn keep(&self, connection: Connection) {
@@ -226,6 +237,12 @@ impl Process {
 
     pub(super) fn has_ended(&self) -> bool {
         self.vital.stop.is_cancelled() || self.vital.ended.borrow().is_some()
+    }
+
+    /// Returns when it has ended.
+    pub(super) async fn ended(&self) {
+        // The sender is ours, and outlives this.
+        let _ = self.vital.ended.subscribe().wait_for(Option::is_some).await;
     }
 
     /// How it ended, when it has, or does so within `time_max`.
@@ -245,7 +262,7 @@ impl Process {
             let asked = async {
                 if let Some(process) = process.upgrade() {
                     // A connection that breaks off tells nothing of a loop that stands still.
-                    drop(process.ask(PROBE, Vec::new()).await);
+                    drop(process.probe().await);
                 }
             };
             if tokio::time::timeout_at(until.into(), asked).await.is_err() {
@@ -261,7 +278,7 @@ impl Process {
         }
         let (process, vital) = (self.clone(), self.vital.clone());
         self.runtime.spawn(async move {
-            let asked = tokio::time::timeout(time_max + PROBE_TIME_MAX, process.ask(PROBE, Vec::new())).await;
+            let asked = tokio::time::timeout(time_max + PROBE_TIME_MAX, process.probe()).await;
             if asked.is_err() {
                 vital.end("its event loop stood still for longer than a call may take");
             }
@@ -287,18 +304,24 @@ impl Vital {
     }
 }
 
-fn make_folder(
-    parent: &Path,
-    files: &[File],
-) -> Result<(Folder, OwnedFd, std::os::unix::net::UnixListener), StartError> {
+struct Made {
+    folder: Folder,
+    http: OwnedFd,
+    probe: OwnedFd,
+    host: std::os::unix::net::UnixListener,
+}
+
+fn make_folder(parent: &Path, files: &[File]) -> Result<Made, StartError> {
     let make = || {
         let folder = Folder::make(parent)?;
         for (name, text) in files {
             folder.write(name, text.as_bytes())?;
         }
-        let (http, host) = (folder.listen(config::HTTP_SOCKET)?, folder.listen(config::HOST_SOCKET)?);
+        let listen = |name| folder.listen(name);
+        let (http, probe) = (listen(config::HTTP_SOCKET)?.into(), listen(config::PROBE_SOCKET)?.into());
+        let host = listen(config::HOST_SOCKET)?;
         host.set_nonblocking(true)?;
-        Ok((folder, http.into(), host))
+        Ok(Made { folder, http, probe, host })
     };
     make().map_err(StartError::Folder)
 }
@@ -308,6 +331,7 @@ fn cage(launcher: &Launcher, folder: &Folder, memory_mb: u32, loader: bool, desc
         "serve".into(),
         format!("{}/{}", config::PLACE, config::FILE).into(),
         format!("--socket-fd=http={HTTP_DESCRIPTOR}").into(),
+        format!("--socket-fd=probe={PROBE_DESCRIPTOR}").into(),
         format!("--control-fd={CONTROL_DESCRIPTOR}").into(),
     ];
     if loader {
@@ -318,7 +342,7 @@ fn cage(launcher: &Launcher, folder: &Folder, memory_mb: u32, loader: bool, desc
     Cage {
         arguments,
         binds,
-        memory_bytes: (u64::from(memory_mb) << 20) + RUNTIME_MEMORY_BYTES,
+        memory_bytes: memory_bytes_max(memory_mb),
         processes_max: PROCESSES_MAX,
         files_max: FILES_MAX,
         descriptors,
@@ -326,13 +350,19 @@ fn cage(launcher: &Launcher, folder: &Folder, memory_mb: u32, loader: bool, desc
     }
 }
 
-/// Lives as long as the inmate, and ends it when it is told to.
+/// What a process may hold that runs a function of this much memory.
+pub(super) fn memory_bytes_max(memory_mb: u32) -> u64 {
+    (u64::from(memory_mb) << 20) + RUNTIME_MEMORY_BYTES
+}
+
+/// Lives as long as the inmate, and ends it when it is told to. The place is another's as soon as it has ended, whoever still
+/// has something of it.
 async fn supervise(
     mut inmate: Inmate,
     mut tasks: JoinSet<()>,
     house: impl Future<Output = ()>,
-    words: Arc<LastWords>,
-    vital: Arc<Vital>,
+    (words, vital): (Arc<LastWords>, Arc<Vital>),
+    place: OwnedSemaphorePermit,
 ) {
     let exit = {
         tokio::pin!(house);
@@ -349,6 +379,7 @@ async fn supervise(
             inmate.wait().await
         }
     };
+    drop(place);
     // What it wrote at last is in the pipes.
     let _ = tokio::time::timeout(LAST_WORDS_TIME_MAX, async { while tasks.join_next().await.is_some() {} }).await;
     let why = *locked(&vital.why);

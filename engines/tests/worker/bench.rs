@@ -135,9 +135,15 @@ impl Function {
     }
 
     pub async fn exchange(&self, head: HttpHead, body: Body) -> Result<Answer, Failed> {
+        self.exchange_by(false, head, body).await
+    }
+
+    /// By `https`, or by `http`.
+    pub async fn exchange_by(&self, is_secure: bool, head: HttpHead, body: Body) -> Result<Answer, Failed> {
         let exchange = Exchange {
             context: self.context("ada"),
             head: Arc::new(head),
+            is_secure,
             body,
             body_bytes_max: 1 << 20,
             observed: Observed::default(),

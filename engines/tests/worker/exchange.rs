@@ -268,7 +268,7 @@ async fn exceptions_fail_a_call_and_are_a_reply_by_http() {
     assert_eq!(logged[..2], ["info asked throw {\"n\":\"1\",\"list\":[1]}", "warn careful"]);
     assert!(logged[2].starts_with("error Error: shown") && logged[3] == "debug fine", "{logged:?}");
     assert!(logged[4].starts_with("error TypeError: boom"), "{logged:?}");
-    assert!(failure(function.invoke("hang").await).contains("would never have answered"));
+    assert!(failure(function.invoke("hang").await).contains("gave no reply of its own"));
     assert!(failure(function.invoke("odd").await).contains("Some(Trap): the worker threw: TypeError"));
     assert!(failure(function.invoke("endless").await).contains("the reply is larger than 8 MiB"));
     // Its own words are its own, whatever they are.
@@ -323,4 +323,115 @@ async fn what_workerd_adds_is_not_shown() {
         r#"[null,["host"],["NAME","ORAMA"],"value",["host","variables"]]"#,
         "the binding that `inner` shows refuses whoever has no token"
     );
+}
+
+/// At old dates a request has properties of its own, at newer ones its prototype has them, which the flag makes the same.
+#[tokio::test]
+async fn nothing_of_ours_is_in_a_request_at_any_date() {
+    const CURIOUS: &str = "
+        export default {
+          async fetch(request, env) {
+            const again = [request.clone(), new Request(request.url, request)];
+            env.ORAMA.log.info('known');
+            return Response.json({
+              facts: [request, ...again].map(each => each.cf ?? null),
+              same: request.headers === request.headers,
+              names: [request, ...again].map(each => [...each.headers.keys()].join()),
+              cut: request.headers.get('transfer-encoding'),
+              body: await request.text(),
+            });
+          },
+        };";
+    let bench = Bench::new();
+    for date in ["2021-06-01", "2023-03-07", "2026-11-01"] {
+        let function = bench.deploy("curious", CURIOUS.as_bytes(), &format!("compatibility_date: '{date}'")).await;
+        for pieces in [1, 2] {
+            let piece = || Ok::<_, BoxError>(Piece::Data(Bytes::from_static(b"x")));
+            let body = match pieces {
+                1 => Body::Whole(Bytes::from_static(b"x")),
+                _ => Body::Stream(Box::pin(futures_util::stream::iter([piece(), piece()]))),
+            };
+            let names = if pieces == 1 { ["content-length,host"; 3] } else { ["host"; 3] };
+            let answer = function.exchange(head("POST", "/", &[("host", "a")]), body).await.expect("answered");
+            let (_, _, bytes, ended) = whole(answer).await;
+            let seen: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+            let want = serde_json::json!({
+                "facts": [null, null, null], "same": true, "names": names, "cut": null, "body": "x".repeat(pieces),
+            });
+            assert_eq!(seen, want, "{date}, {pieces}");
+            assert_eq!(lines(&ended.logs), ["info known"], "{date}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_worker_knows_the_scheme_that_its_client_used() {
+    let bench = Bench::new();
+    let code = "export default { fetch(request) { return new Response(request.url + [...request.headers.keys()]); } };";
+    let function = bench.deploy("scheme", code.as_bytes(), "").await;
+    for (is_secure, want) in [(true, "https://a/x?yhost"), (false, "http://a/x?yhost")] {
+        let answer = function.exchange_by(is_secure, head("GET", "/x?y", &[("host", "a")]), Body::empty()).await;
+        assert_eq!(whole(answer.expect("answered")).await.2, want);
+    }
+}
+
+/// workerd closes a connection whose request was not read; its reply stands all the same, and whoever sends the rest is let go.
+#[tokio::test]
+async fn a_reply_to_a_body_that_nobody_reads_is_not_lost() {
+    let bench = Bench::new();
+    let code = "export default { fetch() { return new Response('early'); } };";
+    let function = bench.deploy("early", code.as_bytes(), "timeout: 20").await;
+    for _ in 0..20 {
+        let (sender, pieces) = mpsc::channel::<Result<Piece, BoxError>>(1);
+        let sending = tokio::spawn(async move {
+            let piece = Bytes::from(vec![0; 64 << 10]);
+            while sender.send(Ok(Piece::Data(piece.clone()))).await.is_ok() {}
+        });
+        let body = Body::Stream(Box::pin(futures_util::stream::unfold(pieces, |mut pieces| async {
+            pieces.recv().await.map(|piece| (piece, pieces))
+        })));
+        let answer = function.exchange(head("POST", "/", &[("host", "a")]), body).await.expect("answered");
+        assert_eq!(whole(answer).await.2, "early");
+        // Ends, although the body never would.
+        sending.await.expect("sent in vain");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_body_of_a_request_is_not_the_fault_of_the_worker() {
+    let bench = Bench::new();
+    let function = bench.deploy("echo", ECHO.as_bytes(), "").await;
+    let told = domain::Error::new(domain::ErrorCode::Timeout, "the body arrived too slowly");
+    for (cause, want) in [
+        (BoxError::from(told), "TIMEOUT None: the body arrived too slowly"),
+        ("cut".into(), "VALIDATION_FAILED None: the body ended before it was complete"),
+    ] {
+        let pieces = [Ok(Piece::Data(Bytes::from_static(b"begun"))), Err(cause)];
+        let body = Body::Stream(Box::pin(futures_util::stream::iter(pieces)));
+        assert_eq!(failure(function.exchange(head("POST", "/", &[("host", "a")]), body).await), want);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_shown_is_logged_all_the_same() {
+    const ODD: &str = "
+        export default {
+          async fetch(request, env, ctx) {
+            console.table([1]); console.assert(false, 'no'); console.assert(true, 'yes');
+            console.log({ get broken() { throw new Error('never'); } });
+            Promise.reject(new Error('nobody cares'));
+            await new Promise(resolve => setTimeout(resolve, 10));
+            const error = new Error('odd');
+            Object.defineProperty(error, 'stack', { get() { throw new Error('hidden'); } });
+            throw error;
+          },
+        };";
+    let bench = Bench::new();
+    let function = bench.deploy("odd", ODD.as_bytes(), "").await;
+    let failed = function.invoke("").await.expect_err("it throws");
+    let logged = lines(&failed.ended.logs);
+    assert_eq!(logged[..3], ["info [1]", "error assertion failed no", "info [object Object]"], "{logged:?}");
+    assert!(logged[3].starts_with("error unhandled rejection: Error: nobody cares"), "{logged:?}");
+    assert_eq!(logged[4], "error Error: odd", "{logged:?}");
+    assert_eq!(failed.error.message, "the worker threw: Error: odd");
 }

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use engines::WorkerLimits;
-use ports::Engine;
+use ports::{Body, Engine};
 
-use crate::bench::{Bench, Function, LIMITS, failure, poll};
+use crate::bench::{Bench, Function, LIMITS, failure, head, lines, poll};
 
 /// Names its process.
 const WHO: &str = "
@@ -74,8 +74,14 @@ async fn a_process_is_replaced_under_load_and_nothing_is_lost() {
 async fn a_process_that_holds_much_is_replaced() {
     let bench = Bench::new();
     let function = bench.deploy("who", WHO.as_bytes(), "memory: 128").await;
-    let first = function.text("hold 70").await;
-    another_than(&function, &first).await;
+    let first = function.text("hold 170").await;
+    // Also one that is busy at hardly any moment: it is asked now and then.
+    let mut poll = tokio::time::interval(Duration::from_millis(130));
+    let begun = Instant::now();
+    while function.text("").await == first {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the process was never replaced");
+        poll.tick().await;
+    }
 }
 
 #[tokio::test]
@@ -153,4 +159,29 @@ async fn all_end_with_the_engine() {
     let other = Bench::with(WorkerLimits { spares: 0, ..LIMITS });
     bench.engine = other.engine.clone();
     bench.until_processes(0).await;
+}
+
+/// What ended is no place that somebody has, whoever still waits for its work.
+#[tokio::test]
+async fn work_behind_a_reply_keeps_no_place_of_a_process_that_ended() {
+    const BEHIND: &str = "
+        export default {
+          async fetch(request, env, ctx) {
+            if (new URL(request.url).pathname === '/end') { const all = []; for (;;) all.push(new Uint8Array(8 << 20).fill(1)); }
+            ctx.waitUntil(new Promise(resolve => setTimeout(resolve, 3600000)));
+            return new Response('answered');
+          },
+        };";
+    let bench = Bench::with(WorkerLimits { processes_max: 3, spares: 0, ..LIMITS });
+    let function = bench.deploy("behind", BEHIND.as_bytes(), "timeout: 100\nmemory: 128").await;
+    let mut ends = Vec::new();
+    for _ in 0..5 {
+        let ask = |path| function.exchange(head("GET", path, &[("host", "a")]), Body::empty());
+        ends.push(ask("/").await.expect("answered").end);
+        ask("/end").await.map(drop).expect_err("it runs out of memory");
+    }
+    for end in ends {
+        let ended = end.await.expect("it ends with its process, not at its deadline");
+        assert_eq!(lines(&ended.logs), ["error the process ended before what went on behind the reply was done"]);
+    }
 }

@@ -13,7 +13,23 @@ pub(super) fn check<B>(request: &Request<B>, ambiguous: bool, config: &EdgeConfi
         return Err(Refusal::invalid("the length of the body is given twice; send one `Content-Length` alone").close());
     }
     check_sizes(request, config)?;
+    check_coding(request)?;
     check_host(request)
+}
+
+/// Bodies come in chunks or as they are: what else they were coded with we could only pass on without saying so.
+fn check_coding<B>(request: &Request<B>) -> Result<(), Refusal> {
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let plain = match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    };
+    if plain {
+        return Ok(());
+    }
+    let error = Error::invalid("the only transfer coding that is understood here is `chunked`, once");
+    Err(Refusal::with_status(StatusCode::NOT_IMPLEMENTED, error).close())
 }
 
 fn check_sizes<B>(request: &Request<B>, config: &EdgeConfig) -> Result<(), Refusal> {
@@ -75,7 +91,7 @@ fn is_host(text: &str) -> bool {
             (!name.is_empty() && name.len() <= 255 && name.bytes().all(allowed), Some(port))
         }
     };
-    name && port.is_some_and(|port| port.len() <= 5 && !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
+    name && port.is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok())
 }
 
 /// Nothing behind the bracket stands for any port.

@@ -25,6 +25,7 @@ use super::{EdgeConfig, Scheme, admission};
 use crate::Gateway;
 use crate::body::RequestBody;
 use crate::error::Refusal;
+use crate::hosts::ByTls;
 use crate::reply::Reply;
 use crate::tls::Refused;
 use crate::websocket::{Next, Switched};
@@ -262,6 +263,8 @@ async fn answer_admitted(gateway: &Arc<Gateway>, client: Client, request: Reques
             None => gateway.handle(request.map(RequestBody::arriving), peer).await,
         },
         Channel::Tls => {
+            let mut request = request;
+            request.extensions_mut().insert(ByTls);
             let mut reply = gateway.handle(request.map(RequestBody::arriving), peer).await;
             if let Some(tls) = tls {
                 tls.add_headers(&mut reply);

@@ -73,6 +73,7 @@ pub(super) struct GuardedStream {
     head_began: Option<Instant>,
     read: Wait,
     write: Wait,
+    taking: Taking,
     linger: Linger,
 }
 
@@ -82,6 +83,15 @@ struct Limits {
     body_idle: Duration,
     keep_alive: Duration,
     write: Duration,
+    write_bytes_per_second_min: u32,
+}
+
+/// What a client has taken since its last request, and how long we waited for that.
+#[derive(Default)]
+struct Taking {
+    request: u64,
+    bytes: u64,
+    waited: Duration,
 }
 
 #[derive(Default)]
@@ -98,16 +108,17 @@ impl GuardedStream {
         shared: Arc<Shared>,
         config: &EdgeConfig,
     ) -> Self {
-        let EdgeConfig { header, body_idle, keep_alive, write, .. } = *config;
+        let EdgeConfig { header, body_idle, keep_alive, write, write_bytes_per_second_min, .. } = *config;
         Self {
             transport,
             sniffed,
             framing: http1.then(Framing::default),
             shared,
-            limits: Limits { header, body_idle, keep_alive, write },
+            limits: Limits { header, body_idle, keep_alive, write, write_bytes_per_second_min },
             head_began: None,
             read: Wait::default(),
             write: Wait::default(),
+            taking: Taking::default(),
             linger: Linger::default(),
         }
     }
@@ -210,13 +221,28 @@ impl AsyncRead for GuardedStream {
 }
 
 impl GuardedStream {
-    fn wrote<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
+    fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.taking.bytes += bytes as u64;
+        }
+        self.waited_for(cx, written)
+    }
+
+    /// No wait for the client may be longer than `write`, and all for one reply must give the least rate.
+    fn waited_for<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let request = self.shared.begun();
+        if request != self.taking.request {
+            self.taking = Taking { request, ..Taking::default() };
+        }
+        if done.is_ready() {
+            self.taking.waited += self.write.since.map_or(Duration::ZERO, |since| since.elapsed());
             self.write.ended();
-            return written;
+            return done;
         }
         let limit = self.limits.write;
-        if self.write.is_over(cx, None, limit) { Poll::Ready(Err(late())) } else { Poll::Pending }
+        let earned = Duration::from_secs(self.taking.bytes / u64::from(self.limits.write_bytes_per_second_min.max(1)));
+        let left = limit.min((limit + earned).saturating_sub(self.taking.waited));
+        if self.write.is_over(cx, None, left) { Poll::Ready(Err(late())) } else { Poll::Pending }
     }
 
     /// Throws away what a client goes on sending after it was refused. Closing at once would reset the connection, and the
@@ -261,13 +287,13 @@ impl AsyncWrite for GuardedStream {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.transport).poll_flush(cx);
         // TCP has nothing to flush, so that saying it is done says nothing about the client.
-        if self.transport.is_tls() { self.wrote(cx, flushed) } else { flushed }
+        if self.transport.is_tls() { self.waited_for(cx, flushed) } else { flushed }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.linger.until.is_none() {
             let shut = Pin::new(&mut self.transport).poll_shutdown(cx);
-            ready!(self.wrote(cx, shut))?;
+            ready!(self.waited_for(cx, shut))?;
         }
         let unread = self.framing.as_ref().is_some_and(|framing| framing.position() != Position::BetweenMessages);
         if unread {

@@ -1,6 +1,7 @@
 //! Bodies on their way through: piece by piece, at the pace of whoever is slower, trailers included.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,19 +11,37 @@ use http_body::Frame;
 use ports::{Body, BodyStream, BoxError, Piece};
 
 use crate::body::BodyReader;
+use crate::error::Refusal;
+
+/// What is to be said to a client whose body broke off while the function read it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fault(Arc<Mutex<Option<Refusal>>>);
+
+impl Fault {
+    pub(super) fn take(&self) -> Option<Refusal> {
+        self.0.lock().expect("no holder panics").take()
+    }
+
+    /// Keeps the answer for the client, and tells the function what it may know.
+    fn keep(&self, refusal: Refusal) -> BoxError {
+        let error = refusal.error().clone();
+        *self.0.lock().expect("no holder panics") = Some(refusal);
+        error.into()
+    }
+}
 
 /// The body of a request while it arrives. Nothing is read before the function asks for it, and a client that expects
 /// `100 Continue` is told so then.
-pub(super) fn arriving(reader: BodyReader) -> Body {
+pub(super) fn arriving(reader: BodyReader, fault: Fault) -> Body {
     if reader.is_empty() {
         return Body::empty();
     }
-    Body::Stream(Box::pin(stream::unfold(Some(reader), |reader| async move {
-        let mut reader = reader?;
+    Body::Stream(Box::pin(stream::unfold(Some((reader, fault)), |reader| async move {
+        let (mut reader, fault) = reader?;
         match reader.next_frame().await {
             Ok(None) => None,
-            Ok(Some(frame)) => Some((Ok(piece_of(frame)), Some(reader))),
-            Err(refusal) => Some((Err(BoxError::from(refusal.into_error())), None)),
+            Ok(Some(frame)) => Some((Ok(piece_of(frame)), Some((reader, fault)))),
+            Err(refusal) => Some((Err(fault.keep(refusal)), None)),
         }
     })))
 }

@@ -8,8 +8,8 @@ use domain::oyster::{InvalidLabel, hash_of_label};
 pub(crate) enum Site<'a> {
     /// The routes of the table.
     Api,
-    /// The same, of one namespace.
-    NamespaceApi(Namespace),
+    /// The same, of one namespace, whose name is as it was written.
+    NamespaceApi(&'a str),
     /// Two names as they were written; whether there is such a function is not known here.
     Function {
         namespace: &'a str,
@@ -52,7 +52,7 @@ fn below<'a>(name: &'a str, base: &str) -> Option<&'a str> {
 
 fn of_label(label: &str) -> Site<'_> {
     if let Some(namespace) = label.get(3..).filter(|_| label[..3].eq_ignore_ascii_case("ns-")) {
-        return Namespace::parse(namespace).map_or(Site::Nothing, Site::NamespaceApi);
+        return Namespace::parse(namespace).map_or(Site::Nothing, |_| Site::NamespaceApi(namespace));
     }
     // The last one: so that a name has one reading, whatever namespaces there are.
     if let Some((function, namespace)) = label.rsplit_once("--") {

@@ -25,7 +25,10 @@ impl NameAuthority for HostNames {
     fn may_have_certificate(&self, name: &str) -> bool {
         match site_of(name, &self.base_domain) {
             Site::Api => name == self.base_domain || self.platform.function_of_domain(name).is_some(),
-            Site::NamespaceApi(namespace) => self.platform.has_namespace(&namespace),
+            Site::NamespaceApi(namespace) => {
+                let spoken = self.platform.spoken_namespace(namespace);
+                spoken.is_some_and(|namespace| self.platform.has_namespace(&namespace))
+            }
             Site::Function { namespace, function } => self.platform.spoken(namespace, function).is_some(),
             Site::Hash(hash) => self.platform.published(&hash, &self.anonymous).is_some(),
             Site::NoHash(_) | Site::Nothing => false,

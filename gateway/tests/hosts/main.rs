@@ -1,8 +1,10 @@
 //! Host names over loopback: what a function sees of a request, what a client sees of its reply, and everything that can be done
 //! wrong on the way.
 
+mod chain;
 mod domains;
 mod forwarding;
+mod http2;
 mod names;
 mod server;
 mod signed;

@@ -127,6 +127,7 @@ async fn a_namespace_has_its_api() {
     };
     assert_eq!(list(home, key(&server.house.admin)).await.status, 200);
     assert_eq!(list(abroad, key(&server.house.stranger)).await.status, 200);
+    assert_eq!(list("NS-Default.apps.test", key(&server.house.admin)).await.status, 200, "names have no case");
     // A credential of another namespace is none, not even that of the operator.
     for (host, foreign) in
         [(home, &server.house.stranger), (abroad, &server.house.admin), (abroad, &server.house.operator)]

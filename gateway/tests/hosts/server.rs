@@ -3,7 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use gateway::{EdgeConfig, GatewayConfig, bind, serve};
+use http_body_util::Full;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use platform::{ChainConfig, Config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -35,7 +40,13 @@ impl Server {
     }
 
     pub async fn start_as(config: GatewayConfig) -> Self {
-        let house = House::open_with(GatewayConfig { base_domain: BASE.to_owned(), ..config }).await;
+        Self::start_on(config, None).await
+    }
+
+    /// With code from a chain.
+    pub async fn start_on(config: GatewayConfig, chain: Option<ChainConfig>) -> Self {
+        let config = GatewayConfig { base_domain: BASE.to_owned(), ..config };
+        let house = House::open_on(config, Config::default(), chain).await;
         let mut bound = bind("127.0.0.1:0".parse().expect("an address"), 1).expect("a free port");
         let listener = bound.listeners.pop().expect("one shard");
         let listener = TcpListener::from_std(listener).expect("it is not blocking");
@@ -56,6 +67,15 @@ impl Server {
         let server = Self::start().await;
         server.worker("mirror", mirror::MIRROR, &[]).await;
         server
+    }
+
+    /// A client of HTTP/2 by prior knowledge.
+    pub async fn http2(&self) -> http2::SendRequest<Full<Bytes>> {
+        let tcp = TcpStream::connect(self.address).await.expect("the server accepts");
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.expect("both speak HTTP/2");
+        tokio::spawn(connection);
+        sender
     }
 
     pub async fn connect(&self) -> Client {

@@ -13,7 +13,7 @@ use domain::{Caller, Cid, Level, LogLine, Namespace, ReplyHead, Scope, Scopes};
 use gateway::{Gateway, GatewayConfig, Reply, RequestBody};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use platform::{Config, Platform, Ports};
+use platform::{ChainConfig, Config, Platform, Ports};
 use ports::memory::{
     ManualClock, MemoryCaches, MemoryEgress, MemoryEngine, MemoryKeys, MemoryNames, MemoryPubSub, MemoryPush,
     MemoryRecords, MemoryRegistry, MemoryStorage, ScriptedDatabases,
@@ -121,6 +121,11 @@ impl House {
     }
 
     pub async fn open_as(config: GatewayConfig, node: Config) -> Self {
+        Self::open_on(config, node, None).await
+    }
+
+    /// With code from a chain.
+    pub async fn open_on(config: GatewayConfig, node: Config, chain: Option<ChainConfig>) -> Self {
         let (engine, push) = (Arc::new(TestEngine::default()), MemoryPush::default());
         let clock = Arc::new(ManualClock::new());
         let databases = Arc::new(ScriptedDatabases::new());
@@ -138,7 +143,7 @@ impl House {
             push: Arc::new(push.clone()),
             keys: Arc::new(MemoryKeys::default()),
             names: names.clone(),
-            chain: None,
+            chain,
             engine: engine.clone(),
             clock: clock.clone(),
         };

@@ -20,7 +20,7 @@ use crate::permits::{Patience, Permit};
 
 /// What an engine gets on top of the deadline to say itself how a call ended: it knows more about it.
 const GRACE: Duration = Duration::from_millis(100);
-/// The longest wait for what a call used, once its last byte is through.
+/// The longest wait for what a call used where somebody waits for it, once its last byte is through.
 const ENDING: Duration = Duration::from_secs(1);
 /// The most headers of a reply, and the most bytes of them: what clients and proxies are known to take.
 const HEADERS_MAX: usize = 256;
@@ -35,6 +35,7 @@ pub(super) struct Course {
     pub(super) platform: Arc<Platform>,
     pub(super) invoke: Invoke,
     pub(super) found: Found,
+    pub(super) is_secure: bool,
     pub(super) signing: Option<Signing>,
 }
 
@@ -70,48 +71,49 @@ impl Course {
             Err(failed) => tell(reply, pending.settle(Err(failed)).await),
             Ok(begun) => match seal {
                 None => self.pass_on(begun, &passed, pending, reply).await,
-                Some(seal) => {
-                    let signed = self.signed(begun, seal, &passed, pending);
-                    tokio::select! {
-                        biased;
-                        signed = signed => tell(reply, signed),
-                        () = reply.closed() => {}
-                    }
-                }
+                Some(seal) => self.pass_on_signed(begun, seal, &passed, pending, reply).await,
             },
+        }
+    }
+
+    async fn pass_on_signed(
+        &self,
+        begun: Begun,
+        seal: Seal,
+        passed: &Arc<Passed>,
+        mut pending: Pending<'_>,
+        mut reply: Reply,
+    ) {
+        let Begun { answer: Answer { head, body, upgraded, end }, permit, deadline } = begun;
+        let signed = tokio::select! {
+            biased;
+            signed = self.signed(head, (body, upgraded.is_some()), seal, deadline, passed) => signed,
+            () = reply.closed() => return,
+        };
+        match signed {
+            Ok(forwarded) => self.whole(forwarded, end, (permit, deadline), pending, reply).await,
+            Err(error) => {
+                drop(permit);
+                let failed = pending.cut(error);
+                tell(reply, pending.settle(Err(failed)).await);
+            }
         }
     }
 
     /// Takes the whole reply and signs it.
     async fn signed(
         &self,
-        begun: Begun,
+        mut head: ReplyHead,
+        (body, is_upgraded): (Body, bool),
         seal: Seal,
+        deadline: Instant,
         passed: &Arc<Passed>,
-        mut pending: Pending<'_>,
     ) -> Result<Forwarded, Error> {
-        let Begun { answer: Answer { mut head, body, upgraded, end }, permit, deadline } = begun;
-        let reading = timeout(self.left_until(deadline), read_reply(body, upgraded.is_some()));
-        let read = match self.found.live.lease.unless_ended(reading).await {
-            Ok(Ok(read)) => read,
-            Ok(Err(_elapsed)) => Err(late()),
-            Err(deleted) => Err(deleted),
-        };
-        let bytes = match read {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                let failed = pending.cut(error);
-                return pending.settle(Err(failed)).await;
-            }
-        };
+        let reading = timeout(self.left_until(deadline), read_reply(body, is_upgraded));
+        let bytes = self.found.live.lease.unless_ended(reading).await?.unwrap_or_else(|_elapsed| Err(late()))?;
         passed.output.store(bytes.len() as u64, Ordering::Relaxed);
-        let ended = ended(end, &pending.observed).await;
-        drop(permit);
-        let version = &self.found.live.version;
-        match seal.put_on(&self.platform, version, &mut head, &bytes).await {
-            Ok(()) => pending.settle(Ok((self.forwarded(head, Body::Whole(bytes), None), ended))).await,
-            Err(error) => pending.settle(Err(Failed { error, ended, cause: None })).await,
-        }
+        seal.put_on(&self.platform, &self.found.live.version, &mut head, &bytes).await?;
+        Ok(self.forwarded(head, Body::Whole(bytes), None))
     }
 
     /// Attempts until a reply begins. A body that streams is gone after the first.
@@ -144,7 +146,7 @@ impl Course {
     }
 
     async fn attempt(&self, body: Body, observed: Observed) -> Result<Begun, Failed> {
-        let Self { platform, invoke, found, signing: _ } = self;
+        let Self { platform, invoke, found, is_secure, signing: _ } = self;
         let permit = platform.permits.acquire(&found.tenant, &found.slots, Patience::Queue).await.map_err(failed)?;
         let deadline = platform.clock.instant() + found.live.version.manifest.timeout;
         let context = CallContext {
@@ -159,7 +161,8 @@ impl Course {
         };
         let head = invoke.http.clone().unwrap_or_default();
         let body_bytes_max = platform.config.limits.input_bytes_max;
-        let exchange = Exchange { context, head, body, body_bytes_max, observed: observed.clone() };
+        let (is_secure, observed) = (*is_secure, observed);
+        let exchange = Exchange { context, head, is_secure, body, body_bytes_max, observed: observed.clone() };
         let answered = platform.engine.exchange(exchange, found.live.services.clone());
         let answered = timeout(self.left_until(deadline), answered).await;
         let answer = answered.unwrap_or_else(|_| Err(Failed { ended: observed.take(), ..failed(late()) }))?;
@@ -177,9 +180,8 @@ impl Course {
             (_, Some(upgraded)) => self.switched(head, upgraded, end, pending, reply).await,
             (Body::Whole(bytes), None) => {
                 passed.output.store(bytes.len() as u64, Ordering::Relaxed);
-                let ended = ended(end, &pending.observed).await;
-                drop(permit);
-                tell(reply, pending.settle(Ok((self.forwarded(head, Body::Whole(bytes), None), ended))).await);
+                let forwarded = self.forwarded(head, Body::Whole(bytes), None);
+                self.whole(forwarded, end, (permit, deadline), pending, reply).await;
             }
             (Body::Stream(pieces), None) => {
                 let (writer, body) = pipe();
@@ -194,9 +196,47 @@ impl Course {
                     Ok(Err(_elapsed)) => Some(late()),
                     Err(deleted) => Some(deleted),
                 };
-                self.streamed(cut, writer, end, permit, pending).await;
+                self.streamed(cut, writer, end, (permit, deadline), pending).await;
             }
         }
+    }
+
+    /// A reply that is all there. Its record comes before it, unless the function goes on behind it.
+    async fn whole(
+        &self,
+        forwarded: Forwarded,
+        mut end: oneshot::Receiver<Ended>,
+        (permit, deadline): (Permit, Instant),
+        pending: Pending<'_>,
+        reply: Reply,
+    ) {
+        match end.try_recv() {
+            Ok(ended) => {
+                drop(permit);
+                tell(reply, pending.settle(Ok((forwarded, ended))).await);
+            }
+            Err(_) => {
+                tell(reply, Ok(forwarded));
+                self.behind(end, (permit, deadline), pending).await;
+            }
+        }
+    }
+
+    /// The client has its reply; the call goes on until the function is done with it. Nobody is left to tell.
+    async fn behind(
+        &self,
+        end: oneshot::Receiver<Ended>,
+        (permit, deadline): (Permit, Instant),
+        mut pending: Pending<'_>,
+    ) {
+        let observed = pending.observed.clone();
+        let ended = ended(end, &observed, self.left_until(deadline).max(ENDING));
+        let settled = match self.found.live.lease.unless_ended(ended).await {
+            Ok(ended) => Ok(((), ended)),
+            Err(deleted) => Err(pending.cut(deleted)),
+        };
+        drop(permit);
+        let _ = pending.settle(settled).await;
     }
 
     /// The reply is through, or cut: its record, its places, and its last word, in this order.
@@ -204,13 +244,17 @@ impl Course {
         &self,
         cut: Option<Error>,
         writer: Writer,
-        end: oneshot::Receiver<Ended>,
-        permit: Permit,
+        mut end: oneshot::Receiver<Ended>,
+        (permit, deadline): (Permit, Instant),
         mut pending: Pending<'_>,
     ) {
-        let settled = match cut {
-            None => Ok(((), ended(end, &pending.observed).await)),
-            Some(error) => Err(pending.cut(error)),
+        let settled = match (cut, end.try_recv()) {
+            (Some(error), _) => Err(pending.cut(error)),
+            (None, Ok(ended)) => Ok(((), ended)),
+            (None, Err(_)) => {
+                tokio::join!(writer.end(None), self.behind(end, (permit, deadline), pending));
+                return;
+            }
         };
         drop(permit);
         let told = pending.settle(settled).await;
@@ -236,7 +280,7 @@ impl Course {
             // A side that breaks the connection ends it like one that closes it.
             Ok(_) => {
                 drop(upgraded);
-                Ok(((), ended(end, &pending.observed).await))
+                Ok(((), ended(end, &pending.observed, ENDING).await))
             }
             Err(deleted) => Err(pending.cut(deleted)),
         };
@@ -264,8 +308,8 @@ fn late() -> Error {
 }
 
 /// What the call used: said by the engine, else what was seen of it.
-async fn ended(end: oneshot::Receiver<Ended>, observed: &Observed) -> Ended {
-    match timeout(ENDING, end).await {
+async fn ended(end: oneshot::Receiver<Ended>, observed: &Observed, within: Duration) -> Ended {
+    match timeout(within, end).await {
         Ok(Ok(ended)) => ended,
         _ => observed.take(),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::{Error, ErrorCode};
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use ports::{Body, BodyStream, BoxError, Piece};
 use tokio::sync::mpsc;
 
@@ -60,7 +60,13 @@ impl Writer {
     /// Passes everything on; nothing is asked for before there is room for it.
     pub(super) async fn pass_on(&self, mut pieces: BodyStream, passed: &Passed) -> PassedOn {
         loop {
-            let Ok(room) = self.0.reserve().await else { return PassedOn::Unwanted };
+            let Ok(room) = self.0.reserve().await else {
+                // Who knows the length of a body leaves with its last byte, and does not wait for its end.
+                return match pieces.next().now_or_never() {
+                    Some(None) => PassedOn::Whole,
+                    _ => PassedOn::Unwanted,
+                };
+            };
             let piece = tokio::select! {
                 biased;
                 piece = pieces.next() => piece,
@@ -121,5 +127,37 @@ fn readable(cause: BoxError) -> Error {
             tracing::debug!(cause = &*cause as &dyn std::error::Error, "the reply of a function broke off");
             broken_off()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn data(bytes: &'static str) -> Result<Piece, BoxError> {
+        Ok(Piece::Data(Bytes::from_static(bytes.as_bytes())))
+    }
+
+    /// Takes so many pieces, and leaves.
+    async fn passed_on(pieces: Vec<Result<Piece, BoxError>>, taken: usize) -> PassedOn {
+        let (writer, body) = pipe();
+        let Body::Stream(mut body) = body else { panic!("the body of a pipe streams") };
+        let taking = async move {
+            for _ in 0..taken {
+                body.next().await.expect("a piece").expect("good");
+            }
+        };
+        let passed = Passed::default();
+        tokio::join!(writer.pass_on(Box::pin(stream::iter(pieces)), &passed), taking).0
+    }
+
+    #[tokio::test]
+    async fn who_leaves_with_the_last_byte_took_the_whole() {
+        assert!(matches!(passed_on(vec![data("a"), data("b")], 2).await, PassedOn::Whole));
+        assert!(matches!(passed_on(vec![data("a"), data("b"), data("c")], 1).await, PassedOn::Unwanted));
+        let broken = vec![data("a"), Err(broken_off().into())];
+        assert!(matches!(passed_on(broken, 1).await, PassedOn::Failed(_) | PassedOn::Unwanted));
     }
 }

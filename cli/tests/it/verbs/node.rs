@@ -24,6 +24,7 @@ fn config_show() {
         SETTING  VALUE  ORIGIN
         listen  127.0.0.1:6001  default
         data  somewhere  --data
+        node.user  default
         log.level  info  default
         log.format  text  default
         limits.node_concurrency  1000  default

@@ -1,5 +1,6 @@
 // The module that a process begins with; `AUTHOR` stands for the author's own, which comes second.
-import { serve } from "./runtime.js";
+import { look, serve } from "./runtime.js";
 import * as author from "AUTHOR";
 
 export default serve(author);
+export const seen = look(author);

@@ -4,17 +4,17 @@ let code;
 const load = (env) => env.loader.get("author", () => code);
 
 async function take(request, env) {
-  const { modules, main, compatibilityDate, variables } = await request.json();
+  const { modules, main, compatibilityDate, compatibilityFlags, variables } = await request.json();
   code = {
     compatibilityDate,
-    compatibilityFlags: ["nodejs_als"],
+    compatibilityFlags,
     mainModule: main,
     modules,
     env: { host: env.host, variables },
     globalOutbound: env.outside,
   };
   try {
-    return await load(env).getEntrypoint().fetch("http://orama/", { cf: { probe: true } });
+    return await load(env).getEntrypoint("seen").fetch("http://orama/");
   } catch (error) {
     return Response.json({ refused: error.stack ?? String(error) });
   }
@@ -22,6 +22,6 @@ async function take(request, env) {
 
 export default {
   fetch(request, env) {
-    return request.cf?.load ? take(request, env) : load(env).getEntrypoint().fetch(request);
+    return code === undefined ? take(request, env) : load(env).getEntrypoint().fetch(request);
   },
 };

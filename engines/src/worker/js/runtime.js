@@ -2,7 +2,8 @@
 // says to the engine what is logged and thrown, and knows both ways to write a worker.
 //
 // The engine reads lines on standard output: U+0001, the token of the call, a word, a JSON text. The token comes in `request.cf`,
-// which no client can write; it ends with the call.
+// which no client can write; it ends with the call. Reading `cf` takes longer than all else here together, so that it is read
+// only for who asks something of the engine.
 import { AsyncLocalStorage } from "node:async_hooks";
 import { orama } from "./orama.js";
 
@@ -20,23 +21,45 @@ const tell = (call, word, text) =>
 // The places of an author's own code; those of ours say nothing to anybody.
 const places = (stack) => stack.replace(/\n[^\n]*\b__orama\/[^\n]*/g, "").replaceAll("file:///bundle/", "");
 
-function shown(value) {
+function described(value) {
   if (typeof value === "string") return value;
   if (value instanceof Error) return places(value.stack ?? String(value));
   if (typeof value !== "object" || value === null) return String(value);
+  return JSON.stringify(value, (_key, inner) => (typeof inner === "bigint" ? String(inner) : inner)) ?? String(value);
+}
+
+// What cannot even be asked what it is has no line of its own, and loses none.
+function shown(value) {
   try {
-    return JSON.stringify(value, (_key, inner) => (typeof inner === "bigint" ? String(inner) : inner)) ?? String(value);
+    return described(value);
   } catch {
-    return String(value);
+    try {
+      return String(value);
+    } catch {
+      return "(something that cannot be shown)";
+    }
   }
 }
 
-for (const [method, level] of [["debug", "debug"], ["trace", "debug"], ["log", "info"], ["info", "info"], ["warn", "warn"], ["error", "error"]]) {
-  console[method] = (...values) => {
-    const call = calls.getStore();
-    if (call) tell(call, level, values.map(shown).join(" "));
-  };
+function logged(level, values) {
+  const call = calls.getStore();
+  if (call) tell(call, level, values.map(shown).join(" "));
 }
+
+const LEVELS = {
+  debug: ["debug", "trace"],
+  info: ["log", "info", "dir", "table", "group", "groupCollapsed"],
+  warn: ["warn"],
+  error: ["error"],
+};
+for (const [level, methods] of Object.entries(LEVELS)) {
+  for (const method of methods) console[method] = (...values) => logged(level, values);
+}
+console.assert = (holds, ...values) => {
+  if (!holds) logged("error", ["assertion failed", ...values]);
+};
+
+globalThis.addEventListener("unhandledrejection", ({ reason }) => logged("error", ["unhandled rejection:", reason]));
 
 // Requests leave through the engine, which wants to know for which call.
 globalThis.fetch = function fetch(resource, init) {
@@ -59,13 +82,59 @@ WebSocket.prototype.addEventListener = function addEventListener(type, listener,
   return listen.call(this, type, bound, options);
 };
 
+// What authors do not find in a request: the facts, and how our own connection cuts the body, which is nothing that the client said.
+const cf = Object.getOwnPropertyDescriptor(Request.prototype, "cf");
+const headers = Object.getOwnPropertyDescriptor(Request.prototype, "headers");
+const withoutOurs = new WeakMap();
+
+function headersOf(request) {
+  const all = headers.get.call(request);
+  if (!all.has("transfer-encoding")) return all;
+  let sent = withoutOurs.get(request);
+  if (!sent) {
+    withoutOurs.set(request, (sent = new Headers(all)));
+    sent.delete("transfer-encoding");
+  }
+  return sent;
+}
+
+Object.defineProperty(Request.prototype, "cf", { ...cf, get: () => undefined });
+Object.defineProperty(Request.prototype, "headers", {
+  ...headers,
+  get() {
+    return headersOf(this);
+  },
+});
+
 class Call {
+  #request;
+  #facts;
+  #host;
+  #orama;
   #context;
   #waiting = 0;
 
-  constructor(token, context) {
-    this.token = token;
+  constructor(request, host, context) {
+    this.#request = request;
+    this.#host = host;
     this.#context = context;
+  }
+
+  get request() {
+    return this.#request;
+  }
+
+  get #told() {
+    return (this.#facts ??= cf.get.call(this.#request) ?? {});
+  }
+
+  get token() {
+    return this.#told.token;
+  }
+
+  get orama() {
+    const log = (level, text) => tell(this, level, shown(text));
+    return (this.#orama ??= orama(this.#host, { ...this.#told, log }));
   }
 
   // What goes on behind the reply: the engine keeps the call until all of it is done.
@@ -113,8 +182,7 @@ class FetchEvent {
 }
 
 function byListeners(request, env, call) {
-  const { ORAMA, ...variables } = env;
-  Object.assign(globalThis, variables);
+  for (const name of Object.keys(env)) if (name !== "ORAMA") globalThis[name] = env[name];
   const event = new FetchEvent(request, env, call);
   for (const listener of listeners) {
     listener(event);
@@ -135,33 +203,32 @@ function handlerOf(author) {
   return undefined;
 }
 
+async function answer(handler, variables, context, call) {
+  try {
+    const env = {
+      ...variables,
+      get ORAMA() {
+        return call.orama;
+      },
+    };
+    const reply = await handler(call.request, env, context, call);
+    if (!(reply instanceof Response)) throw new TypeError("the handler returned no Response");
+    return reply;
+  } catch (error) {
+    tell(call, "threw", shown(error));
+    throw error;
+  }
+}
+
 export function serve(author) {
   const handler = handlerOf(author);
-
-  async function answer(request, env, call) {
-    try {
-      const reply = await handler(request, { ...env.variables, ORAMA: call.orama }, contextOf(call), call);
-      if (!(reply instanceof Response)) throw new TypeError("the handler returned no Response");
-      return reply;
-    } catch (error) {
-      tell(call, "threw", shown(error));
-      throw error;
-    }
-  }
-
   return {
-    fetch(request, env, context) {
-      const told = request.cf ?? {};
-      if (told.probe) return Response.json({ handler: handler !== undefined });
-      // How our own connection cuts a body is nothing that the client said.
-      if (request.headers.has("transfer-encoding")) {
-        request = new Request(request);
-        request.headers.delete("transfer-encoding");
-      }
-      Object.defineProperty(request, "cf", { value: undefined });
-      const call = new Call(told.token, context);
-      call.orama = orama(env.host, { ...told, log: (level, text) => tell(call, level, shown(text)) });
-      return calls.run(call, () => answer(request, env, call));
+    fetch(request, { host, variables }, context) {
+      const call = new Call(request, host, context);
+      return calls.run(call, answer, handler, variables, contextOf(call), call);
     },
   };
 }
+
+// Says whether requests would be answered.
+export const look = (author) => ({ fetch: () => Response.json({ handler: handlerOf(author) !== undefined }) });

@@ -32,6 +32,7 @@ fn without_a_file_everything_has_a_default() {
         ServeConfig {
             listen: 127.0.0.1:6001,
             data: "./orama-data",
+            user: "",
             log: LogConfig {
                 level: "info",
                 format: Text,
@@ -230,7 +231,7 @@ fn an_unknown_key_names_its_place_and_the_nearest_key() {
     check(
         "colour: red",
         expect![
-            "refused: `orama.yaml` line 1, column 1: unknown key `colour`; known are `listen`, `data`, `log`, `limits`, `auth`, `cache`, `pubsub`, `push`, `egress`, `secrets`, `chain`, `retention`, `drain_seconds`, `gateway`, `engine`"
+            "refused: `orama.yaml` line 1, column 1: unknown key `colour`; known are `listen`, `data`, `node`, `log`, `limits`, `auth`, `cache`, `pubsub`, `push`, `egress`, `secrets`, `chain`, `retention`, `drain_seconds`, `gateway`, `engine`"
         ],
     );
 }

@@ -1,10 +1,11 @@
 //! Pebble, and a name server that sends it to this machine for every name.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -39,17 +40,22 @@ impl Pebble {
         params.distinguished_name.push(DnType::CommonName, "authority of the test");
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("signed");
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("an address");
+        let (ip, [port, management_port]) = own_address();
+        let params = CertificateParams::new([ip.to_string()]).expect("an address");
         let signed = params.signed_by(&key, &authority).expect("signed");
         for (name, text) in [("ca", authority.pem()), ("certificate", signed.pem()), ("key", key.serialize_pem())] {
             fs::write(folder.path().join(format!("{name}.pem")), text).expect("written");
         }
-        let (address, management) = (free(), free());
+        let (address, management) = (SocketAddr::new(ip, port), SocketAddr::new(ip, management_port));
         Self { folder, options, address, management, process: None }
     }
 
     pub fn directory(&self) -> String {
         format!("https://{}/dir", self.address)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.file("log")).expect("what it said")
     }
 
     /// The authority of its own certificate.
@@ -79,15 +85,17 @@ impl Pebble {
             "profiles": { "default": { "description": "of the test", "validityPeriod": validity } },
         }});
         fs::write(self.file("config.json"), config.to_string()).expect("written");
+        let log = File::create(self.file("log")).expect("a file");
         let mut command = Command::new("pebble");
         command.arg("-config").arg(self.file("config.json")).args(["-dnsserver", &name_server().to_string()]);
         // It would wait by chance to be like a real one.
-        command.env("PEBBLE_VA_NOSLEEP", "1").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.env("PEBBLE_VA_NOSLEEP", "1").stdin(Stdio::null()).stdout(log.try_clone().expect("a file")).stderr(log);
         let process = command.spawn().expect("`pebble` is there; `cargo xtask setup` builds it");
         self.process = Some(process);
         let deadline = Instant::now() + PATIENCE;
         while !self.answers() {
-            assert!(Instant::now() < deadline, "it never answered");
+            let ended = self.process.as_mut().and_then(|process| process.try_wait().expect("it is ours"));
+            assert!(ended.is_none() && Instant::now() < deadline, "it never answered ({ended:?}): {}", self.log());
         }
     }
 
@@ -124,10 +132,14 @@ fn fetch(ca: &Path, url: &str) -> Option<Vec<u8>> {
     output.status.success().then_some(output.stdout)
 }
 
-/// An address that nobody has at this moment.
-fn free() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound")
+/// An address of the loopback network that nobody else takes a port of, and two ports that are free there. At 127.0.0.1 a
+/// port could be gone between the moment the server is told of it and the moment Pebble starts.
+fn own_address() -> (IpAddr, [u16; 2]) {
+    static TAKEN: AtomicU8 = AtomicU8::new(0);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let ip = IpAddr::from(Ipv4Addr::new(127, 128 | TAKEN.fetch_add(1, Ordering::Relaxed), high, low));
+    let both = [(); 2].map(|()| TcpListener::bind((ip, 0)).expect("a free port"));
+    (ip, both.each_ref().map(|listener| listener.local_addr().expect("it is bound").port()))
 }
 
 /// Answers that every name is at 127.0.0.1, and that nothing else is known, as long as the test runs. Pebble asks over TCP.

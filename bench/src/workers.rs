@@ -44,16 +44,25 @@ pub fn run() -> Result<Report> {
     }
     report.table(["server", "connections", "requests/s", "ratio", "p50 us", "p99 us"], &rows);
     let mut alone: Vec<f64> = (0..ROUNDS).map(|_| cold_start(folder.path())).collect::<Result<_>>()?;
-    let mut ours = Vec::new();
+    let (mut deployed, mut reserved) = (Vec::new(), Vec::new());
     for number in 0..ROUNDS {
-        let name = format!("first{number}");
-        server.deploy(&name, &manifest(&name), format!("{HELLO}// {number}\n").as_bytes())?;
-        quiet()?;
-        ours.push(first_reply(&server, &name)?);
+        // The process that looked at the code is there for the first call, unless younger ones are in its place.
+        let names = ["first", "other", "third", "fourth"].map(|name| format!("{name}{number}"));
+        for name in &names {
+            server.deploy(name, &manifest(name), format!("{HELLO}// {name}\n").as_bytes())?;
+        }
+        for (name, replies) in [(&names[3], &mut deployed), (&names[0], &mut reserved)] {
+            quiet()?;
+            replies.push(first_reply(&server, name)?);
+        }
     }
     report.table(
         ["the first reply", "median ms", "slowest ms"],
-        &[summary("workerd, from its start", &mut alone), summary("orama, of a worker never called", &mut ours)],
+        &[
+            summary("workerd, from its start", &mut alone),
+            summary("orama, of a worker just deployed", &mut deployed),
+            summary("orama, of a worker never called, by a process in reserve", &mut reserved),
+        ],
     );
     let (processes, mib) = runtimes()?;
     report.table(

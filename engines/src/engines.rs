@@ -29,6 +29,13 @@ impl Engines {
         Self { wasm, worker }
     }
 
+    /// Starts what a first call of a worker finds ready. Without this, the reserve begins with the first deploy or call.
+    pub async fn reserve_workers(&self) {
+        if let Worker::Here(worker) = &self.worker {
+            worker.reserve().await;
+        }
+    }
+
     fn of(&self, manifest: &Manifest) -> Result<&dyn Engine, Error> {
         match (manifest.engine, &self.worker) {
             (EngineKind::Wasm, _) => Ok(&self.wasm),

@@ -83,6 +83,14 @@ impl WorkerEngine {
         let launcher = Launcher { jail, program, libraries, folders, runtime: runtime.clone() };
         Ok(Self { homes: Homes::open(launcher, storage, limits), runtime })
     }
+
+    /// Starts the processes in reserve, if there is to be one. Returns when they are there.
+    pub async fn reserve(&self) {
+        if let Some(filling) = self.homes.refill() {
+            // It ends early only with the engine.
+            let _ = filling.await;
+        }
+    }
 }
 
 #[async_trait]

@@ -146,10 +146,13 @@ pub(crate) async fn to_its_end(change: impl Future<Output = Answer> + Send + 'st
 }
 
 /// Even a panic is an answer.
-pub(crate) async fn unpanicked(answer: impl Future<Output = Answer>, request_id: &RequestId) -> Answer {
-    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|panic| {
-        tracing::error!(%request_id, panic = panic_text(&*panic), "failed to answer a request: a handler panicked");
-        Err(Error::of(ErrorCode::Internal).into())
+pub(crate) fn unpanicked(answer: impl Future<Output = Answer>, request_id: &RequestId) -> impl Future<Output = Answer> {
+    // Not an `async fn`, which would have room for the answer twice.
+    AssertUnwindSafe(answer).catch_unwind().map(move |answered| {
+        answered.unwrap_or_else(|panic| {
+            tracing::error!(%request_id, panic = panic_text(&*panic), "failed to answer a request: a handler panicked");
+            Err(Error::of(ErrorCode::Internal).into())
+        })
     })
 }
 

@@ -8,10 +8,17 @@ use http::{HeaderMap, StatusCode, header};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::edge::EdgeConfig;
 use crate::error::Refusal;
+use crate::reply::Reply;
+
+/// What a client of HTTP/2 may still send, unread, and for how long.
+const REST_BYTES_MAX: usize = 64 << 20;
+const REST_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The body of a request: whole, or arriving.
 #[derive(Debug)]
@@ -20,7 +27,83 @@ pub struct RequestBody(Kind);
 #[derive(Debug)]
 enum Kind {
     Whole(Bytes),
-    Arriving(Incoming),
+    Arriving(Arriving),
+}
+
+/// A body on its way. Over HTTP/1.1 the connection takes care of what nobody reads of it; over HTTP/2 see [`Rest`].
+#[derive(Debug)]
+struct Arriving {
+    /// There until it is dropped.
+    body: Option<Incoming>,
+    rest: Option<Rest>,
+}
+
+/// What nobody reads of the body of a request over HTTP/2. The stream would be reset behind the reply (RFC 9113, 8.1), upon which many
+/// clients throw away the reply that they have. Nor may the reply be whole before they have sent all: curl 7.88 then waits for a larger
+/// window, and reads nothing any more. So the rest is taken from them, to a bound, before a reply that is no refusal ends; who is
+/// refused stops sending.
+#[derive(Debug, Clone)]
+pub(crate) struct Rest {
+    taken: CancellationToken,
+    /// How long the client may pause.
+    idle: Duration,
+}
+
+impl Rest {
+    /// `None` for a body that has ended.
+    pub(crate) fn of(body: &Incoming, config: &EdgeConfig) -> Option<Self> {
+        let is_coming = !http_body::Body::is_end_stream(body);
+        is_coming.then(|| Self { taken: CancellationToken::new(), idle: config.unread_idle })
+    }
+
+    /// Lets a reply end when there is nothing left to take.
+    pub(crate) async fn before_the_end_of(self, reply: &mut Reply) {
+        let is_refused = reply.status().is_client_error() || reply.status().is_server_error();
+        if is_refused || self.taken.is_cancelled() {
+            return;
+        }
+        if reply.body().is_whole() {
+            return self.taken().await;
+        }
+        let length = reply.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        reply.body_mut().end_after(self.taken(), length);
+    }
+
+    /// Returns when there is nothing left to take, or nobody takes it.
+    async fn taken(self) {
+        let _ = timeout(REST_TIME_MAX, self.taken.cancelled()).await;
+    }
+
+    async fn take(self, body: Incoming) {
+        let _ended = self.taken.clone().drop_guard();
+        let _ = timeout(REST_TIME_MAX, self.take_all(body)).await;
+    }
+
+    async fn take_all(&self, mut body: Incoming) {
+        let mut bytes = 0;
+        while bytes <= REST_BYTES_MAX
+            && let Ok(Some(Ok(frame))) = timeout(self.idle, body.frame()).await
+        {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+        }
+    }
+}
+
+impl Arriving {
+    fn is_at_its_end(&self) -> bool {
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        let Some(rest) = self.rest.take() else { return };
+        match (self.body.take(), Handle::try_current()) {
+            (Some(body), Ok(runtime)) if !http_body::Body::is_end_stream(&body) => drop(runtime.spawn(rest.take(body))),
+            _ => rest.taken.cancel(),
+        }
+    }
 }
 
 impl Default for RequestBody {
@@ -34,8 +117,8 @@ impl RequestBody {
         Self(Kind::Whole(bytes.into()))
     }
 
-    pub fn arriving(body: Incoming) -> Self {
-        Self(Kind::Arriving(body))
+    pub(crate) fn arriving(body: Incoming, rest: Option<Rest>) -> Self {
+        Self(Kind::Arriving(Arriving { body: Some(body), rest }))
     }
 }
 
@@ -75,7 +158,7 @@ impl BodyReader {
     pub(crate) fn is_empty(&self) -> bool {
         match &self.body.0 {
             Kind::Whole(bytes) => bytes.is_empty(),
-            Kind::Arriving(body) => http_body::Body::is_end_stream(body),
+            Kind::Arriving(arriving) => arriving.is_at_its_end(),
         }
     }
 
@@ -97,8 +180,8 @@ impl BodyReader {
         let body = match &mut self.body.0 {
             Kind::Whole(bytes) if bytes.is_empty() => return Ok(None),
             Kind::Whole(bytes) => return Ok(Some(Frame::data(std::mem::take(bytes)))),
-            Kind::Arriving(body) if http_body::Body::is_end_stream(body) => return Ok(None),
-            Kind::Arriving(body) => body,
+            Kind::Arriving(Arriving { body: Some(body), .. }) if !http_body::Body::is_end_stream(body) => body,
+            Kind::Arriving(_) => return Ok(None),
         };
         let frame = match timeout_at(began + allowed, body.frame()).await {
             Err(_) => return Err(too_slow()),

@@ -9,6 +9,7 @@ mod admission;
 mod connection;
 mod connections;
 pub(crate) mod framing;
+mod illegible;
 mod listen;
 mod stream;
 mod transport;
@@ -40,6 +41,8 @@ pub struct EdgeConfig {
     pub body_bytes_per_second_min: u32,
     /// For all of a body that is read whole; one that streams has as long as its call.
     pub body_total: Duration,
+    /// A client of HTTP/2 may pause for so long while a body that nobody reads is taken from it.
+    pub unread_idle: Duration,
     /// Between two requests of a connection.
     pub keep_alive: Duration,
     /// How long a client may refuse to take bytes.
@@ -64,6 +67,7 @@ impl Default for EdgeConfig {
             body_idle: Duration::from_secs(15),
             body_bytes_per_second_min: 8 << 10,
             body_total: Duration::from_secs(30 * 60),
+            unread_idle: Duration::from_secs(1),
             keep_alive: Duration::from_secs(60),
             write: Duration::from_secs(30),
             write_bytes_per_second_min: 1 << 10,

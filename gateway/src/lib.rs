@@ -177,8 +177,7 @@ impl Gateway {
         let head_only = parts.method == Method::HEAD;
         let mut known = Known::default();
         let arrival = Arrival { peer, request_id: &request_id };
-        let answer = self.answer(parts, body, &arrival, &mut known);
-        let answer = audit::unpanicked(answer, &request_id).await;
+        let answer = audit::unpanicked(self.answer(parts, body, &arrival, &mut known), &request_id).await;
         let mut reply = self.finish(answer, &request_id, &known);
         if head_only && !known.forwarded {
             reply::without_body(&mut reply);

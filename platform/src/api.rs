@@ -164,7 +164,7 @@ pub struct Outcome {
     pub result: Result<Success, Error>,
     /// The outcome was stored by an earlier call with the same `Idempotency-Key`.
     pub replayed: bool,
-    /// The version that ran; `None` when none did, or not now.
+    /// The version that ran, or for a replayed outcome the one that would now; `None` when none did.
     pub version: Option<Arc<FunctionVersion>>,
 }
 

@@ -95,6 +95,11 @@ impl Platform {
         self.forward_to(forward, found).await
     }
 
+    /// Is there a function, in any namespace, that this engine runs?
+    pub fn has_functions_of(&self, engine: EngineKind) -> bool {
+        self.functions.load().has_any_of(engine)
+    }
+
     /// The function that two labels of a host name mean, in any case.
     pub fn spoken(&self, namespace: &str, function: &str) -> Option<(Namespace, FunctionRef)> {
         let (namespace, name) = self.functions.load().spoken(namespace, function)?;
@@ -178,10 +183,7 @@ impl Platform {
         let under_way = self.under_way.clone().try_read_owned().map_err(stopping)?;
         let (reply, replied) = oneshot::channel();
         let course = Course { platform: self.clone(), invoke, found, is_secure, signing };
-        tokio::spawn(async move {
-            course.run(body, reply).await;
-            drop(under_way);
-        });
+        course.set_out(body, reply, under_way);
         replied.await.unwrap_or_else(|_| Err(Error::of(ErrorCode::Internal)))
     }
 }

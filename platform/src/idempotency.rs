@@ -41,7 +41,7 @@ impl Platform {
         let (claim, request_id) = (self.claim_of(&invoke, key), invoke.request_id.clone());
         let refused = match self.registry.claim_reply(claim.clone()).await {
             Ok(Claimed::New) => return self.run_claimed(invoke, claim, lease).await,
-            Ok(Claimed::Done(stored)) => return replay(stored),
+            Ok(Claimed::Done(stored)) => return self.replay(stored, &invoke),
             Ok(Claimed::Running) => {
                 Error::new(ErrorCode::Conflict, "a request with this `Idempotency-Key` is still running")
                     .retry_after(Duration::from_secs(1))
@@ -69,6 +69,17 @@ impl Platform {
             tracing::error!(cause = &cause as &dyn std::error::Error, request_id = %outcome.request_id, "failed to keep a reply");
         }
         outcome
+    }
+
+    fn replay(&self, stored: StoredOutcome, invoke: &Invoke) -> Outcome {
+        let StoredOutcome { request_id, head, body, error, duration_ms } = stored;
+        let result = match error {
+            Some(error) => Err(error),
+            None => Ok(Success { head, body }),
+        };
+        let found = self.find_callable(&invoke.namespace, &invoke.function, &invoke.caller);
+        let version = found.ok().map(|found| found.live.version.clone());
+        Outcome { request_id, duration: Duration::from_millis(duration_ms), result, replayed: true, version }
     }
 
     fn claim_of(&self, invoke: &Invoke, key: String) -> Claim {
@@ -120,13 +131,4 @@ fn stored(outcome: &Outcome) -> Option<StoredOutcome> {
 fn too_large_to_keep() -> Error {
     let message = "the call with this `Idempotency-Key` ran, but its reply was larger than 1 MiB and was not kept";
     Error::new(ErrorCode::ResultTooLarge, message)
-}
-
-fn replay(stored: StoredOutcome) -> Outcome {
-    let StoredOutcome { request_id, head, body, error, duration_ms } = stored;
-    let result = match error {
-        Some(error) => Err(error),
-        None => Ok(Success { head, body }),
-    };
-    Outcome { request_id, duration: Duration::from_millis(duration_ms), result, replayed: true, version: None }
 }

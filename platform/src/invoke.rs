@@ -393,19 +393,20 @@ impl<'a> Pending<'a> {
 
     /// Writes the record; an error comes back as users may read it.
     async fn end<T>(mut self, ended: Result<(T, Ended), Failed>, output_bytes: u64) -> Result<T, Error> {
-        let (result, logs) = match ended {
-            Ok((success, ended)) => (Ok(success), ended.logs),
+        let mask = |error| self.platform.vault.mask_error(&self.live.version.namespace, error);
+        let (result, fault, logs) = match ended {
+            Ok((success, ended)) => (Ok(success), ended.fault.map(mask), ended.logs),
             Err(Failed { error, ended, cause }) => {
                 if let Some(cause) = cause {
                     let request_id = &self.invoke.request_id;
                     tracing::error!(cause = &*cause as &dyn std::error::Error, %request_id, "failed to run a call");
                 }
-                (Err(self.platform.vault.mask_error(&self.live.version.namespace, error)), ended.logs)
+                (Err(mask(error)), None, ended.logs)
             }
         };
         self.logs.extend(logs);
         self.finished = true;
-        let record = self.record(result.as_ref().err(), output_bytes);
+        let record = self.record(result.as_ref().err().or(fault.as_ref()), output_bytes);
         self.platform.writer.write(record).await;
         result
     }
@@ -447,7 +448,7 @@ impl<'a> Pending<'a> {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if !self.finished {
-            let Ended { usage, logs } = self.observed.take();
+            let Ended { usage, logs, fault: _ } = self.observed.take();
             self.used(&usage);
             self.logs.extend(logs);
             let why = match self.invoke.trigger {

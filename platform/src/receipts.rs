@@ -80,16 +80,8 @@ impl Platform {
     /// Signs an exchange that the function answered, and sees to its receipt. Errors of ours are not signed. A namespace that was
     /// deleted meanwhile gets no receipt.
     pub async fn sign_exchange(&self, exchanged: Exchanged) -> Result<OysterPair, Error> {
-        let signers = self.signers.current();
-        let size = exchanged.request_body.len() + exchanged.reply_body.len();
-        let (hashed, exchanged) = match size > HASHED_AT_ONCE_MAX {
-            false => (hash(&signers, &exchanged), exchanged),
-            true => {
-                let hashing = tokio::task::spawn_blocking(move || (hash(&signers, &exchanged), exchanged));
-                hashing.await.map_err(|cause| internal("sign a reply", cause))?
-            }
-        };
-        let pair = OysterPair { signature: hashed.oyster_signature.clone(), timestamp: exchanged.timestamp };
+        let (hashed, exchanged) = self.hashed(exchanged).await?;
+        let pair = pair_of(&hashed, &exchanged);
         let namespace = exchanged.version.namespace.clone();
         let lease = self.identity.lease_of(&namespace);
         let held = lease.hold();
@@ -97,6 +89,22 @@ impl Platform {
             self.receipts.write(facts(exchanged, hashed)).await;
         }
         Ok(pair)
+    }
+
+    /// Signs a reply that is given once more. The receipt of the call is that of its first reply.
+    pub async fn sign_again(&self, exchanged: Exchanged) -> Result<OysterPair, Error> {
+        let (hashed, exchanged) = self.hashed(exchanged).await?;
+        Ok(pair_of(&hashed, &exchanged))
+    }
+
+    async fn hashed(&self, exchanged: Exchanged) -> Result<(Hashed, Exchanged), Error> {
+        let signers = self.signers.current();
+        let size = exchanged.request_body.len() + exchanged.reply_body.len();
+        if size <= HASHED_AT_ONCE_MAX {
+            return Ok((hash(&signers, &exchanged), exchanged));
+        }
+        let hashing = tokio::task::spawn_blocking(move || (hash(&signers, &exchanged), exchanged));
+        hashing.await.map_err(|cause| internal("sign a reply", cause))
     }
 
     /// Every public key that this node ever signed with, the newest last.
@@ -159,6 +167,10 @@ fn hash(signers: &signers::Current, exchanged: &Exchanged) -> Hashed {
         request: ContentDigest::of(&exchanged.request_body),
         reply: ContentDigest::of(&exchanged.reply_body),
     }
+}
+
+fn pair_of(hashed: &Hashed, exchanged: &Exchanged) -> OysterPair {
+    OysterPair { signature: hashed.oyster_signature.clone(), timestamp: exchanged.timestamp }
 }
 
 fn facts(exchanged: Exchanged, hashed: Hashed) -> ReceiptFacts {

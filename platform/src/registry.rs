@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
-use domain::{Cid, FunctionName, FunctionState, FunctionVersion, Namespace, Timestamp, VersionNumber};
+use domain::{Cid, EngineKind, FunctionName, FunctionState, FunctionVersion, Namespace, Timestamp, VersionNumber};
 use ports::{Services, StoredFunction};
 
 use crate::api::FunctionView;
@@ -139,6 +139,12 @@ impl Functions {
 
     pub(crate) fn count(&self) -> usize {
         self.tenants.values().map(|tenant| tenant.by_name.len()).sum()
+    }
+
+    /// Is there a version of this engine?
+    pub(crate) fn has_any_of(&self, engine: EngineKind) -> bool {
+        let mut functions = self.tenants.values().flat_map(|tenant| tenant.by_name.values());
+        functions.any(|function| function.versions.values().any(|live| live.version.manifest.engine == engine))
     }
 
     pub(crate) fn referenced_code(&self) -> HashSet<Cid> {

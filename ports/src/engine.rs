@@ -46,6 +46,8 @@ pub struct Call {
 pub struct Ended {
     pub usage: Usage,
     pub logs: Vec<LogLine>,
+    /// Set when the function failed and there was a reply nevertheless, as of a runtime that answers an exception itself.
+    pub fault: Option<Error>,
 }
 
 /// What a call has used and logged so far, for whoever gives it up before its end: a dropped call returns nothing.

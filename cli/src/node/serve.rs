@@ -12,7 +12,7 @@ use backends::database::DatabaseConfig;
 use backends::egress::{EgressConfig, HttpEgress};
 use backends::keys::MasterKeySource;
 use backends::pubsub::History;
-use domain::{Namespace, Scope, Scopes};
+use domain::{EngineKind, Namespace, Scope, Scopes};
 use engines::jail::Jail;
 use engines::{Engines, WasmConfig, WasmEngine};
 use gateway::{Bound, EdgeConfig, Gateway, GatewayConfig, HostNames, Scheme};
@@ -60,7 +60,7 @@ async fn serve_in(
 ) -> anyhow::Result<()> {
     let mut signals = StopSignals::listen()?;
     let egress = Arc::new(backends::egress::open(egress_config(config)).context("start outbound HTTP")?);
-    let platform = open_platform(config, folder, jail, background, egress.clone()).await?;
+    let (platform, engines) = open_platform(config, folder, jail, background, egress.clone()).await?;
     let shards =
         config.engine.shards.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()));
     let bound = gateway::bind(config.listen, shards).with_context(|| format!("listen on {}", config.listen))?;
@@ -77,6 +77,9 @@ async fn serve_in(
     store_first_key(bound.address, folder, first_key.as_deref());
     // Nothing has been answered yet, and nothing that follows needs root.
     user.map(|user| user.become_now(folder)).transpose()?;
+    if platform.has_functions_of(EngineKind::Worker) {
+        background.spawn(async move { engines.reserve_workers().await });
+    }
     announce(bound.address, tls_address, folder);
 
     let stop = CancellationToken::new();
@@ -106,7 +109,7 @@ async fn open_platform(
     jail: Arc<Jail>,
     background: &Handle,
     egress: Arc<HttpEgress>,
-) -> anyhow::Result<Arc<Platform>> {
+) -> anyhow::Result<(Arc<Platform>, Arc<Engines>)> {
     let master = master_key_source(config)?;
     let keys = backends::keys::open_with(&folder.keys(), master).context("open the node's keys")?;
     // Made before the registry exists. Made anew beside an old one, it would silently close every API key.
@@ -124,7 +127,8 @@ async fn open_platform(
     engine.sockets_max = u32::try_from(config.limits.sockets_max).context("`limits.sockets_max` is too large")?;
     engine.memory_keep_resident_bytes = config.engine.memory_keep_resident_bytes;
     let wasm = WasmEngine::open(engine, storage.clone(), background.clone())?;
-    let engine = Engines::new(wasm, workers::open(&config.engine, jail, folder, storage.clone(), background)?);
+    let workers = workers::open(&config.engine, jail, folder, storage.clone(), background)?;
+    let engines = Arc::new(Engines::new(wasm, workers));
     let content = backends::storage::open(&folder.content()).context("open the content storage")?;
     let databases = backends::database::open(&folder.databases(), DatabaseConfig::default());
     let databases = databases.context("open the folder of databases")?;
@@ -141,10 +145,10 @@ async fn open_platform(
         keys: Arc::new(keys),
         chain: chain(config)?,
         names: Arc::new(backends::names::open(names_config(config))),
-        engine: Arc::new(engine),
+        engine: engines.clone(),
         clock: Arc::new(SystemClock),
     };
-    Ok(Platform::open(platform_config(config), ports).await?)
+    Ok((Platform::open(platform_config(config), ports).await?, engines))
 }
 
 fn platform_config(config: &ServeConfig) -> platform::Config {

@@ -1,7 +1,9 @@
 //! JavaScript workers, from a folder to the reply: made, deployed and called as their authors would.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::examples::copy;
 use crate::hosts::ask;
@@ -115,6 +117,22 @@ export default {
     assert!(logged.contains("stored") && !logged.contains("s3cr3t"), "{logged}");
 }
 
+/// On a host name the reply is the runtime's own; what became of the call is in its record.
+#[test]
+fn a_worker_that_throws_is_recorded_as_failed_however_it_was_called() {
+    let server = Server::start();
+    let folder = server.folder().join("throws");
+    let code = "export default { fetch() { throw new TypeError('boom'); } };";
+    write(&folder, &[("function.yaml", "name: throws\nlanguage: js\npublic: true\n"), ("index.js", code)]);
+    server.orama_in(&folder, ["function", "deploy"]).ok();
+    assert_eq!(ask(&server, "GET", "throws.default.localhost", "/", "").status, 500);
+    assert_ne!(server.orama(["function", "invoke", "throws"]).code, Some(0));
+    for record in server.records("throws", 2) {
+        let message = record["error_message"].as_str().unwrap_or_default();
+        assert!(record["status"] == "error" && message.starts_with("the worker threw: TypeError: boom"), "{record}");
+    }
+}
+
 /// The reply does not wait for what goes on behind it; the record does.
 #[test]
 fn what_a_worker_does_behind_its_reply_is_in_its_record() {
@@ -134,4 +152,25 @@ fn what_a_worker_does_behind_its_reply_is_in_its_record() {
         let text = record.to_string();
         assert!(record["status"] == "success" && text.contains("late, but here"), "{text}");
     }
+}
+
+#[test]
+fn a_server_with_workers_has_processes_ready_before_anybody_asks() {
+    let mut server = Server::start();
+    let folder = copy(&server, "factor-worker");
+    server.orama_in(&folder, ["function", "deploy"]).ok();
+    server.terminate();
+    server.ended();
+    server.restart();
+    let folders = server.data().join("tmp/workers");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    // A poll: how long a process takes to start is the machine's affair.
+    while fs::read_dir(&folders).expect("folders").count() < 2 {
+        assert!(Instant::now() < deadline, "nothing is in reserve");
+    }
+    let owners: Vec<u32> = fs::read_dir(&folders)
+        .expect("folders")
+        .map(|entry| entry.and_then(|entry| entry.metadata()).expect("a folder").uid())
+        .collect();
+    assert!(owners.iter().all(|owner| *owner != 0), "made by the user that the server has become: {owners:?}");
 }

@@ -1,13 +1,13 @@
 //! The calls that a process answers at this moment, each under a token that only the two of us know.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use domain::Level;
 use ports::{CallContext, Observed, Services};
-use serde_json::json;
+use serde::Serialize;
 use tokio::sync::watch;
 
 use super::locked;
@@ -111,14 +111,30 @@ impl LiveCall {
     /// What the code is to know of its call: a JSON text without any letter beyond ASCII, for a header.
     pub(super) fn facts(&self) -> String {
         let CallContext { request_id, caller, socket, .. } = &self.context;
-        let facts = json!({
-            "token": self.token,
-            "requestId": request_id.as_str(),
-            "caller": { "wallet": caller.wallet(), "subject": caller.subject, "claims": caller.claims },
-            "socket": socket,
-        });
-        ascii(facts.to_string())
+        let facts = Facts {
+            token: &self.token,
+            request_id: request_id.as_str(),
+            caller: Who { claims: &caller.claims, subject: caller.subject.as_deref(), wallet: caller.wallet() },
+            socket: socket.as_deref(),
+        };
+        ascii(serde_json::to_string(&facts).expect("names and texts are JSON"))
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Facts<'a> {
+    token: &'a str,
+    request_id: &'a str,
+    caller: Who<'a>,
+    socket: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Who<'a> {
+    claims: &'a BTreeMap<String, String>,
+    subject: Option<&'a str>,
+    wallet: &'a str,
 }
 
 /// The same JSON, with escapes for every letter beyond ASCII.

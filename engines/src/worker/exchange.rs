@@ -140,10 +140,11 @@ impl Running {
     /// The same, when the output has just been read.
     fn taken(&self) -> Ended {
         let used = self.visit.process.meter.read();
-        let observed = &self.begun.live.observed;
+        let (observed, threw) = (&self.begun.live.observed, self.begun.live.threw());
         observed.update(|ended| {
             ended.usage.cpu = used.cpu.saturating_sub(self.before.cpu);
             ended.usage.memory_peak_bytes = used.resident_bytes.max(self.before.resident_bytes);
+            ended.fault = threw.map(|threw| failed(FailureKind::Trap, format!("the worker threw: {threw}")));
         });
         observed.take()
     }

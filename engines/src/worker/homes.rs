@@ -1,7 +1,7 @@
 //! Which process answers which function version: one tenant a process, and always one ready in reserve.
 //!
-//! The first request of a version takes a process that waits for code; one with its own configuration is started meanwhile and
-//! takes over. A process that has served many requests, or holds much memory, is replaced in the same way: the new one is
+//! The first request of a version takes the process that looked at its code when it was deployed, or one that waits for code; one with
+//! its own configuration is started meanwhile and takes over. A process that has served many requests, or holds much memory, is replaced in the same way: the new one is
 //! there before the old one gets no more requests, and the old one ends with its last.
 
 use std::collections::HashMap;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use domain::{Cid, FunctionVersion, Manifest};
 use ports::{Services, Storage, StorageError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 
 use super::code::Modules;
 use super::process::{Launcher, Process, Start, StartError, memory_bytes_max};
@@ -113,6 +114,9 @@ pub(super) struct Homes {
     places: Arc<Semaphore>,
     homes: Mutex<HashMap<Tenancy, Arc<Home>>>,
     spares: Mutex<Vec<Arc<Process>>>,
+    /// Those that looked at code while it was deployed, and what they were given; the oldest first, no more than in reserve.
+    /// They have run nothing but its top level, so that they can be anybody's who has the same.
+    loaded: Mutex<Vec<(blake3::Hash, Arc<Process>)>>,
     /// Has anybody asked for a process yet? A node without workers has none in reserve.
     wanted: AtomicBool,
     refilling: AtomicBool,
@@ -152,10 +156,12 @@ impl Drop for Visit {
 impl Homes {
     pub(super) fn open(launcher: Launcher, storage: Arc<dyn Storage>, limits: WorkerLimits) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(limits.processes_max as usize));
-        let (homes, spares, refilling) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        let (homes, spares, loaded) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let refilling = AtomicBool::new(false);
         let wanted = AtomicBool::new(false);
         let sole = OnceLock::new();
-        let opened = Arc::new(Self { launcher, storage, limits, places, homes, spares, wanted, refilling, sole });
+        let opened = Self { launcher, storage, limits, places, homes, spares, loaded, wanted, refilling, sole };
+        let opened = Arc::new(opened);
         opened.launcher.runtime.spawn(rounds(Arc::downgrade(&opened)));
         opened
     }
@@ -177,7 +183,7 @@ impl Homes {
         Ok(Visit::new(home, process))
     }
 
-    /// A process that waits for code and will never be anybody's: for a look at code that is being deployed.
+    /// A process that waits for code, for a look at what is being deployed.
     pub(super) async fn spare(self: &Arc<Self>) -> Result<Arc<Process>, NoProcess> {
         let spare = locked(&self.spares).pop().filter(|spare| !spare.has_ended());
         self.follow_up(None);
@@ -185,6 +191,16 @@ impl Homes {
             Some(spare) => Ok(spare),
             None => self.start_spare().await,
         }
+    }
+
+    /// Keeps a process that was given this, and has answered nothing yet, for who calls it first.
+    pub(super) fn keep(&self, given: &[u8], process: Arc<Process>) {
+        let kept_max = self.limits.spares as usize;
+        process.touch();
+        let mut loaded = locked(&self.loaded);
+        loaded.push((blake3::hash(given), process));
+        let over = loaded.len().saturating_sub(kept_max);
+        loaded.drain(..over);
     }
 
     /// Ends every process with this code, as soon as it has answered.
@@ -231,8 +247,11 @@ impl Homes {
 
     /// A process of the reserve with this code; none when there is none, or it ends while it is handed over.
     async fn loaded_spare(&self, home: &Home) -> Result<Option<Arc<Process>>, NoProcess> {
-        let Some(spare) = self.spare_for(&home.manifest) else { return Ok(None) };
         let code = config::to_load(&*self.modules(home).await?, &home.manifest);
+        if let Some(loaded) = self.loaded_with(&code, &home.manifest) {
+            return Ok(Some(loaded));
+        }
+        let Some(spare) = self.spare_for(&home.manifest) else { return Ok(None) };
         match spare.load(code).await {
             Ok(_) => Ok(Some(spare)),
             Err(cause) => {
@@ -255,19 +274,23 @@ impl Homes {
         });
     }
 
-    /// Only for who asks for no more memory than it was started with.
     fn spare_for(&self, manifest: &Manifest) -> Option<Arc<Process>> {
-        if manifest.memory_mb > SPARE_MEMORY_MB {
-            return None;
-        }
         let mut spares = locked(&self.spares);
         let spare = std::iter::from_fn(|| spares.pop()).find(|spare| !spare.has_ended())?;
-        let fits = manifest.memory_mb == SPARE_MEMORY_MB || spare.shrink(manifest.memory_mb);
-        if !fits {
+        if !fits(&spare, manifest) {
             spares.push(spare);
             return None;
         }
         Some(spare)
+    }
+
+    fn loaded_with(&self, given: &[u8], manifest: &Manifest) -> Option<Arc<Process>> {
+        let given = blake3::hash(given);
+        let mut loaded = locked(&self.loaded);
+        let at = loaded
+            .iter()
+            .position(|(code, process)| *code == given && !process.has_ended() && fits(process, manifest))?;
+        Some(loaded.remove(at).1)
     }
 
     /// Starts the next process of this version, and lets it take over; at most one at a time.
@@ -321,12 +344,23 @@ impl Homes {
         if let Ok(place) = self.places.clone().try_acquire_owned() {
             return Ok(place);
         }
-        if self.evict().is_none() && locked(&self.spares).pop().is_none() {
+        let gives_way = self.drop_loaded() || self.evict().is_some() || locked(&self.spares).pop().is_some();
+        if !gives_way {
             return Err(NoProcess::Full);
         }
         // Its process is being ended, and gives its place back.
         let place = tokio::time::timeout(ENDING_TIME_MAX, self.places.clone().acquire_owned()).await;
         place.map_err(|_| NoProcess::Full)?.map_err(|_| NoProcess::Full)
+    }
+
+    /// Lets go of the process that has waited longest for the first call of its code.
+    fn drop_loaded(&self) -> bool {
+        let mut loaded = locked(&self.loaded);
+        if loaded.is_empty() {
+            return false;
+        }
+        loaded.remove(0);
+        true
     }
 
     /// Lets go of the process that nobody has asked anything for the longest.
@@ -339,13 +373,13 @@ impl Homes {
     }
 
     /// Starts processes until there are as many in reserve as there should be.
-    fn refill(self: &Arc<Self>) {
+    pub(super) fn refill(self: &Arc<Self>) -> Option<JoinHandle<()>> {
         self.wanted.store(true, Ordering::Relaxed);
         if self.refilling.swap(true, Ordering::AcqRel) {
-            return;
+            return None;
         }
         let homes = Arc::downgrade(self);
-        self.launcher.runtime.spawn(async move {
+        Some(self.launcher.runtime.spawn(async move {
             let Some(homes) = homes.upgrade() else { return };
             // Nobody has to go for one in reserve.
             while homes.places.available_permits() > 0 && locked(&homes.spares).len() < homes.limits.spares as usize {
@@ -359,7 +393,7 @@ impl Homes {
                 }
             }
             homes.refilling.store(false, Ordering::Release);
-        });
+        }))
     }
 
     fn round(self: &Arc<Self>) {
@@ -383,10 +417,18 @@ impl Homes {
             }
         }
         locked(&self.spares).retain(|spare| !spare.has_ended());
+        let is_wanted = |process: &Process| process.idle().is_none_or(|idle| idle < self.limits.idle_max);
+        locked(&self.loaded).retain(|(_, process)| !process.has_ended() && is_wanted(process));
         if self.wanted.load(Ordering::Relaxed) {
             self.refill();
         }
     }
+}
+
+/// May a process of the reserve serve this function? Only one that asks for no more memory than it was started with.
+fn fits(process: &Process, manifest: &Manifest) -> bool {
+    let asked = manifest.memory_mb;
+    asked == SPARE_MEMORY_MB || asked < SPARE_MEMORY_MB && process.shrink(asked)
 }
 
 fn holds_much(process: &Process, manifest: &Manifest) -> bool {

@@ -30,7 +30,7 @@ pub(super) async fn check(homes: &Arc<Homes>, code: &Code, manifest: &Manifest) 
     let modules = Modules::read(&code.bytes, manifest).map_err(PrepareError::Refused)?;
     let process = homes.spare().await.map_err(unavailable)?;
     let given = config::to_load(&modules, manifest);
-    let asked = tokio::time::timeout(TIME_MAX, process.load(given)).await;
+    let asked = tokio::time::timeout(TIME_MAX, process.load(given.clone())).await;
     let seen = match asked {
         Err(_) => return Err(refused(too_slow())),
         Ok(Err(_)) => return Err(broke_off(&process).await),
@@ -39,7 +39,10 @@ pub(super) async fn check(homes: &Arc<Homes>, code: &Code, manifest: &Manifest) 
     match seen {
         Seen { refused: Some(why), .. } => Err(refused(as_the_author_reads(&why))),
         Seen { handler: false, .. } => Err(refused(no_handler())),
-        Seen { handler: true, .. } => Ok(Prepared::default()),
+        Seen { handler: true, .. } => {
+            homes.keep(&given, process);
+            Ok(Prepared::default())
+        }
     }
 }
 

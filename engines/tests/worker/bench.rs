@@ -1,5 +1,6 @@
 //! The engine on real processes in the jail, and a few words to say what a test is about.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -75,6 +76,15 @@ impl Bench {
 
     pub async fn deploy_in(&self, namespace: Namespace, name: &str, code: &[u8], manifest: &str) -> Function {
         self.prepare(code, manifest).await.expect("the worker is accepted");
+        self.store_in(namespace, name, code, manifest).await
+    }
+
+    /// A function that was deployed before this engine began.
+    pub async fn store(&self, name: &str, code: &[u8], manifest: &str) -> Function {
+        self.store_in(Namespace::default_namespace(), name, code, manifest).await
+    }
+
+    async fn store_in(&self, namespace: Namespace, name: &str, code: &[u8], manifest: &str) -> Function {
         let cid = self.storage.put(Bytes::copy_from_slice(code)).await.expect("stored");
         let services = self.services.of(version(namespace, cid, manifest_of(name, manifest)));
         let (socket, job) = (self.socket.clone(), self.job.clone());
@@ -83,7 +93,13 @@ impl Bench {
 
     /// How many folders of processes there are.
     pub fn processes(&self) -> usize {
-        std::fs::read_dir(self.folder.path()).expect("the folder").count()
+        self.folders().len()
+    }
+
+    /// The names of their folders.
+    pub fn folders(&self) -> Vec<OsString> {
+        let entries = std::fs::read_dir(self.folder.path()).expect("the folder");
+        entries.map(|entry| entry.expect("an entry").file_name()).collect()
     }
 
     pub async fn until_processes(&self, count: usize) {

@@ -1,9 +1,11 @@
 //! What a deploy finds out about a worker.
 
+use std::time::Duration;
+
 use engines::WorkerLimits;
 use expect_test::expect;
 
-use crate::bench::{Bench, LIMITS, packed};
+use crate::bench::{Bench, LIMITS, packed, poll};
 
 const GOOD: &str = "export default { fetch() { return new Response('good'); } };";
 
@@ -101,11 +103,15 @@ async fn code_that_does_not_end_is_refused_and_others_are_looked_at() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_a_look() {
+async fn no_more_is_left_of_looks_than_there_is_in_reserve_and_only_for_a_while() {
     let bench = Bench::new();
     assert_eq!(bench.processes(), 0, "a node without workers has no processes");
     for _ in 0..3 {
         bench.prepare(GOOD.as_bytes(), "").await.expect("accepted");
     }
-    bench.until_processes(1).await;
+    bench.until_processes(2).await;
+    let bench = Bench::with(WorkerLimits { idle_max: Duration::from_millis(1), ..LIMITS });
+    bench.prepare(GOOD.as_bytes(), "").await.expect("accepted");
+    let looked = bench.folders();
+    poll(|| bench.processes() == 1 && bench.folders() != looked).await;
 }

@@ -278,6 +278,8 @@ async fn exceptions_fail_a_call_and_are_a_reply_by_http() {
     let (status, _, body, ended) = function.get("/throw").await;
     assert_eq!((status, &body[..]), (500, &b"Internal Server Error"[..]));
     assert!(ended.logs.iter().any(|line| line.level == Level::Error && line.message.contains("boom")));
+    let fault = ended.fault.expect("it is known for a failure");
+    assert!(fault.message.starts_with("the worker threw: TypeError: boom"), "{fault:?}");
     let http = Some(std::sync::Arc::new(head("GET", "/throw", &[("host", "a")])));
     let call = Call { context: function.context("ada"), http, input: Bytes::new(), observed: Observed::default() };
     let reply = function.engine.invoke(call, function.services.clone()).await.expect("a reply");

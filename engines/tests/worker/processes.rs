@@ -32,19 +32,49 @@ async fn another_than(function: &Function, first: &str) -> String {
     }
 }
 
+/// Calls `who` for the first time, and waits until a process of its own has taken over.
+async fn call_first(bench: &Bench, function: &Function) {
+    let first = function.text("").await;
+    another_than(function, &first).await;
+    bench.until_processes(2).await;
+}
+
+#[tokio::test]
+async fn the_first_call_is_answered_by_the_process_that_looked_at_the_code() {
+    let bench = Bench::new();
+    let function = bench.deploy("who", WHO.as_bytes(), "").await;
+    let looked = bench.folders();
+    assert_eq!(looked.len(), 1, "{looked:?}");
+    bench.until_processes(2).await;
+    let reserve: Vec<_> = bench.folders().into_iter().filter(|folder| !looked.contains(folder)).collect();
+    call_first(&bench, &function).await;
+    let left = bench.folders();
+    assert!(left.contains(&reserve[0]) && !left.contains(&looked[0]), "{looked:?} {reserve:?} {left:?}");
+
+    // Not for who has the same code and other variables, or needs more memory.
+    for manifest in ["env: {A: b}", "memory: 300"] {
+        let bench = Bench::new();
+        bench.prepare(WHO.as_bytes(), "").await.expect("it is accepted");
+        let looked = bench.folders();
+        let other = bench.store("other", WHO.as_bytes(), manifest).await;
+        other.text("").await;
+        assert!(bench.folders().contains(&looked[0]), "{manifest}");
+    }
+}
+
 #[tokio::test]
 async fn the_first_call_is_answered_by_a_process_in_reserve() {
     let bench = Bench::new();
-    let function = bench.deploy("who", WHO.as_bytes(), "").await;
-    bench.until_processes(1).await;
-    let begun = Instant::now();
+    let function = bench.store("who", WHO.as_bytes(), "").await;
+    bench.engine.reserve().await;
+    let reserve = bench.folders();
     let first = function.text("").await;
-    println!("first call: {:?}", begun.elapsed());
     // No call fails while the other takes over, and then it stays.
     let second = another_than(&function, &first).await;
     for _ in 0..20 {
         assert_eq!(function.text("").await, second);
     }
+    poll(|| !bench.folders().contains(&reserve[0])).await;
     bench.until_processes(2).await;
 }
 

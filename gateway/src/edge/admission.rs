@@ -36,17 +36,25 @@ fn check_sizes<B>(request: &Request<B>, config: &EdgeConfig) -> Result<(), Refus
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     let authority = request.uri().authority().map_or(0, |authority| authority.as_str().len());
     if target + authority > config.uri_bytes_max {
-        let message = format!("the URI is longer than {} bytes", config.uri_bytes_max);
-        return Err(Refusal::with_status(StatusCode::URI_TOO_LONG, Error::invalid(message)).close());
+        return Err(uri_too_long(config));
     }
     let headers = request.headers();
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if headers.len() > config.headers_max || bytes > config.header_bytes_max {
-        let (count, bytes) = (config.headers_max, config.header_bytes_max);
-        let message = format!("the headers are more than {count}, or more than {bytes} bytes");
-        return Err(Refusal::with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Error::invalid(message)).close());
+        return Err(headers_too_large(config));
     }
     Ok(())
+}
+
+pub(super) fn uri_too_long(config: &EdgeConfig) -> Refusal {
+    let message = format!("the URI is longer than {} bytes", config.uri_bytes_max);
+    Refusal::with_status(StatusCode::URI_TOO_LONG, Error::invalid(message)).close()
+}
+
+pub(super) fn headers_too_large(config: &EdgeConfig) -> Refusal {
+    let (count, bytes) = (config.headers_max, config.header_bytes_max);
+    let message = format!("the headers are more than {count}, or more than {bytes} bytes");
+    Refusal::with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Error::invalid(message)).close()
 }
 
 /// One host, well formed, and the same in the URI when that names one, too.

@@ -23,7 +23,7 @@ use super::stream::{GuardedStream, Shared};
 use super::transport::Transport;
 use super::{EdgeConfig, Scheme, admission};
 use crate::Gateway;
-use crate::body::RequestBody;
+use crate::body::{RequestBody, Rest};
 use crate::error::Refusal;
 use crate::hosts::ByTls;
 use crate::reply::Reply;
@@ -100,7 +100,7 @@ async fn serve_requests(
     let (transport, channel, protocol, bytes) = opened?;
     let client = Client { peer, channel };
     let shared = Arc::new(Shared::default());
-    let stream = GuardedStream::new(transport, bytes, protocol == Protocol::Http1, shared.clone(), config);
+    let stream = GuardedStream::new(transport, bytes, protocol == Protocol::Http1, shared.clone(), gateway.clone());
     match protocol {
         Protocol::Http1 => serve_http1(stream, shared, client, &gateway, shutdown).await,
         Protocol::Http2 => {
@@ -239,6 +239,8 @@ async fn idle(shared: &Shared, limit: Duration) {
 async fn answer(gateway: Arc<Gateway>, shared: Arc<Shared>, client: Client, request: Request<Incoming>) -> Reply {
     let running = shared.begin();
     let version = request.version();
+    let rest = (version == Version::HTTP_2).then(|| Rest::of(request.body(), &gateway.config.edge)).flatten();
+    let request = request.map(|body| RequestBody::arriving(body, rest.clone()));
     let mut reply = match admission::check(&request, running.ambiguous, &gateway.config.edge) {
         Ok(()) => answer_admitted(&gateway, client, request).await,
         Err(refusal) => gateway.refuse(refusal),
@@ -247,25 +249,29 @@ async fn answer(gateway: Arc<Gateway>, shared: Arc<Shared>, client: Client, requ
         // There, connections end by frames.
         reply.headers_mut().remove(header::CONNECTION);
     }
+    if let Some(rest) = rest {
+        rest.before_the_end_of(&mut reply).await;
+    }
+    running.answered();
     // While the client takes a long body the connection is not idle.
     reply.body_mut().hold(running);
     reply
 }
 
 /// What TLS has to say to a request comes before what the API has.
-async fn answer_admitted(gateway: &Arc<Gateway>, client: Client, request: Request<Incoming>) -> Reply {
+async fn answer_admitted(gateway: &Arc<Gateway>, client: Client, request: Request<RequestBody>) -> Reply {
     let Client { peer, channel } = client;
     let tls = gateway.config.tls.as_deref();
     match channel {
         Channel::Astray => gateway.refuse(Refusal::invalid("this port speaks TLS; use `https://`").close()),
         Channel::Plain => match tls.and_then(|tls| tls.answer_plain(&request, peer)) {
             Some(reply) => gateway.adopt(reply),
-            None => gateway.handle(request.map(RequestBody::arriving), peer).await,
+            None => gateway.handle(request, peer).await,
         },
         Channel::Tls => {
             let mut request = request;
             request.extensions_mut().insert(ByTls);
-            let mut reply = gateway.handle(request.map(RequestBody::arriving), peer).await;
+            let mut reply = gateway.handle(request, peer).await;
             if let Some(tls) = tls {
                 tls.add_headers(&mut reply);
             }

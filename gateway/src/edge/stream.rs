@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::EdgeConfig;
 use super::framing::{Framing, Position};
 use super::transport::Transport;
+use super::{EdgeConfig, illegible};
+use crate::Gateway;
 
 /// What a client may still send, unread, after we answered: so that it reads our answer before it learns that we closed.
 const LINGER_BYTES_MAX: usize = 64 << 20;
@@ -23,13 +24,20 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(super) struct Shared {
     running: AtomicUsize,
     begun: AtomicU64,
+    /// The requests whose reply has begun, at least.
+    answered: AtomicU64,
     /// The number of the head that is ambiguous; `u64::MAX` for none.
     ambiguous_head: AtomicU64,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { running: AtomicUsize::new(0), begun: AtomicU64::new(0), ambiguous_head: AtomicU64::new(u64::MAX) }
+        Self {
+            running: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            ambiguous_head: AtomicU64::new(u64::MAX),
+        }
     }
 }
 
@@ -56,6 +64,13 @@ impl Shared {
     }
 }
 
+impl Running {
+    /// Its reply is made, and about to be written.
+    pub(super) fn answered(&self) {
+        self.shared.answered.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.shared.running.fetch_sub(1, Ordering::Relaxed);
@@ -69,12 +84,23 @@ pub(super) struct GuardedStream {
     /// `None` for HTTP/2, whose connection has timers of its own.
     framing: Option<Framing>,
     shared: Arc<Shared>,
+    gateway: Arc<Gateway>,
     limits: Limits,
     head_began: Option<Instant>,
     read: Wait,
     write: Wait,
     taking: Taking,
+    /// The requests that had been answered when anything was last written.
+    written_for: u64,
+    /// What is written in the place of something else.
+    instead: Option<Instead>,
     linger: Linger,
+}
+
+#[derive(Default)]
+struct Instead {
+    bytes: Vec<u8>,
+    written: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -106,19 +132,22 @@ impl GuardedStream {
         sniffed: Vec<u8>,
         http1: bool,
         shared: Arc<Shared>,
-        config: &EdgeConfig,
+        gateway: Arc<Gateway>,
     ) -> Self {
-        let EdgeConfig { header, body_idle, keep_alive, write, write_bytes_per_second_min, .. } = *config;
+        let EdgeConfig { header, body_idle, keep_alive, write, write_bytes_per_second_min, .. } = gateway.config.edge;
         Self {
             transport,
             sniffed,
             framing: http1.then(Framing::default),
             shared,
+            gateway,
             limits: Limits { header, body_idle, keep_alive, write, write_bytes_per_second_min },
             head_began: None,
             read: Wait::default(),
             write: Wait::default(),
             taking: Taking::default(),
+            written_for: 0,
+            instead: None,
             linger: Linger::default(),
         }
     }
@@ -224,8 +253,45 @@ impl GuardedStream {
     fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(bytes)) = written {
             self.taking.bytes += bytes as u64;
+            self.written_for = self.shared.answered.load(Ordering::Relaxed);
         }
         self.waited_for(cx, written)
+    }
+
+    /// Is this what the HTTP library says by itself, where nothing of ours is on its way? Then it is said in our words.
+    fn replaces(&mut self, bytes: &[u8]) -> bool {
+        let nothing_of_ours = || {
+            let shared = &self.shared;
+            self.framing.is_some()
+                && shared.running() == 0
+                && shared.answered.load(Ordering::Relaxed) == self.written_for
+        };
+        if self.instead.is_none()
+            && let Some(status) = illegible::status_of(bytes)
+            && nothing_of_ours()
+        {
+            let bytes = illegible::answer(&self.gateway, status, bytes);
+            self.instead = Some(Instead { bytes, written: 0 });
+        }
+        self.instead.is_some()
+    }
+
+    /// Writes all of that, and tells that `bytes` of the library's were written.
+    fn poll_instead(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<usize>> {
+        let mut instead = self.instead.take().unwrap_or_default();
+        while instead.written < instead.bytes.len() {
+            let left = &instead.bytes[instead.written..];
+            match Pin::new(&mut self.transport).poll_write(cx, left) {
+                Poll::Ready(Ok(written)) if written > 0 => instead.written += written,
+                Poll::Ready(Ok(_)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Err(cause)) => return Poll::Ready(Err(cause)),
+                Poll::Pending => {
+                    self.instead = Some(instead);
+                    return self.wrote(cx, Poll::Pending);
+                }
+            }
+        }
+        self.wrote(cx, Poll::Ready(Ok(bytes)))
     }
 
     /// No wait for the client may be longer than `write`, and all for one reply must give the least rate.
@@ -267,6 +333,9 @@ impl GuardedStream {
 
 impl AsyncWrite for GuardedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.replaces(bytes) {
+            return self.poll_instead(cx, bytes.len());
+        }
         let written = Pin::new(&mut self.transport).poll_write(cx, bytes);
         self.wrote(cx, written)
     }
@@ -276,6 +345,12 @@ impl AsyncWrite for GuardedStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let mut filled = slices.iter().filter(|slice| !slice.is_empty());
+        if let (Some(only), None) = (filled.next(), filled.next())
+            && self.replaces(only)
+        {
+            return self.poll_instead(cx, only.len());
+        }
         let written = Pin::new(&mut self.transport).poll_write_vectored(cx, slices);
         self.wrote(cx, written)
     }

@@ -94,21 +94,25 @@ pub(crate) async fn invoke(
         status: 0,
         reply_body: Bytes::new(),
     });
+    let replayed = outcome.replayed;
     let reply = answer(outcome)?;
     match signed {
-        Some(exchanged) => sign(gateway, exchanged, reply).await,
+        Some(exchanged) => sign(gateway, exchanged, reply, replayed).await,
         None => Ok(reply),
     }
 }
 
 /// Puts the node's signature into a reply of the function, in the place of the function's own.
-async fn sign(gateway: &Gateway, exchanged: Exchanged, mut reply: Reply) -> Answer {
+async fn sign(gateway: &Gateway, exchanged: Exchanged, mut reply: Reply, replayed: bool) -> Answer {
     let body = match exchanged.method.as_str() {
         "HEAD" => Bytes::new(),
         _ => reply.body().whole().ok_or_else(|| Error::of(ErrorCode::Internal))?,
     };
     let exchanged = Exchanged { status: reply.status().as_u16(), reply_body: body, ..exchanged };
-    let pair = gateway.platform.sign_exchange(exchanged).await?;
+    let pair = match replayed {
+        false => gateway.platform.sign_exchange(exchanged).await?,
+        true => gateway.platform.sign_again(exchanged).await?,
+    };
     for (name, value) in pair.headers() {
         let value = HeaderValue::try_from(value).map_err(|_| Error::of(ErrorCode::Internal))?;
         reply.headers_mut().insert(name, value);

@@ -29,6 +29,7 @@ enum Kind {
     Endless(Box<Endless>),
     /// What a function answers, as it comes.
     Forwarded(Box<Forwarded>),
+    Held(Box<Held>),
 }
 
 /// What was to be sent broke off in the middle of a body; the connection ends, so that nobody takes the beginning for the whole.
@@ -57,6 +58,18 @@ struct Endless {
 struct Forwarded {
     body: ForwardedBody,
     held: Option<Box<dyn Any + Send>>,
+}
+
+/// A body whose end waits for something else: its trailers, or the piece with which it is as long as it was said to be.
+struct Held {
+    /// `None` when there is no more of it.
+    body: Option<ReplyBody>,
+    last: Option<Frame<Bytes>>,
+    /// The bytes up to its end, if that is known.
+    left: Option<u64>,
+    until: Pin<Box<dyn Future<Output = ()> + Send>>,
+    held: Option<Box<dyn Any + Send>>,
+    has_ended: bool,
 }
 
 impl From<ForwardedBody> for ReplyBody {
@@ -90,7 +103,19 @@ impl ReplyBody {
             Kind::Pieces(pieces) => pieces.held = Some(Box::new(guard)),
             Kind::Endless(endless) => endless.held = Some(Box::new(guard)),
             Kind::Forwarded(forwarded) => forwarded.held = Some(Box::new(guard)),
+            Kind::Held(body) => body.held = Some(Box::new(guard)),
         }
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.0, Kind::Whole(_))
+    }
+
+    /// Does not end before `until` has; `length` is what the client was told of it, in bytes.
+    pub(crate) fn end_after(&mut self, until: impl Future<Output = ()> + Send + 'static, length: Option<u64>) {
+        let left = self.size_hint().exact().or(length);
+        let (body, until) = (Some(std::mem::take(self)), Box::pin(until));
+        self.0 = Kind::Held(Box::new(Held { body, last: None, left, until, held: None, has_ended: false }));
     }
 }
 
@@ -113,6 +138,7 @@ impl fmt::Debug for ReplyBody {
             Kind::Pieces(pieces) => write!(f, "Pieces({}..{})", pieces.offset, pieces.end),
             Kind::Endless(_) => f.write_str("Endless"),
             Kind::Forwarded(_) => f.write_str("Forwarded"),
+            Kind::Held(held) => write!(f, "Held({:?})", held.body),
         }
     }
 }
@@ -128,6 +154,7 @@ impl Body for ReplyBody {
             Kind::Endless(endless) => endless.stream.as_mut().poll_next(cx).map(|bytes| Some(Ok(Frame::data(bytes?)))),
             // Why it broke off is in the record of the call.
             Kind::Forwarded(forwarded) => forwarded.body.poll_frame(cx).map_err(|_| BrokenOff),
+            Kind::Held(held) => held.poll_frame(cx),
         }
     }
 
@@ -136,6 +163,9 @@ impl Body for ReplyBody {
             Kind::Whole(whole) => whole.is_end_stream(),
             Kind::Pieces(pieces) => pieces.offset >= pieces.end,
             Kind::Endless(_) | Kind::Forwarded(_) => false,
+            Kind::Held(held) => {
+                held.has_ended && held.last.is_none() && held.body.as_ref().is_none_or(Body::is_end_stream)
+            }
         }
     }
 
@@ -144,7 +174,34 @@ impl Body for ReplyBody {
             Kind::Whole(whole) => whole.size_hint(),
             Kind::Pieces(pieces) => SizeHint::with_exact(pieces.end.saturating_sub(pieces.offset)),
             Kind::Endless(_) | Kind::Forwarded(_) => SizeHint::default(),
+            Kind::Held(held) => held.left.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
+    }
+}
+
+impl Held {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        while self.last.is_none()
+            && let Some(body) = &mut self.body
+        {
+            match ready!(Pin::new(body).poll_frame(cx)) {
+                Some(Ok(frame)) if self.ends_with(&frame) => self.last = Some(frame),
+                None => self.body = None,
+                other => return Poll::Ready(other),
+            }
+        }
+        if !self.has_ended {
+            ready!(self.until.as_mut().poll(cx));
+            self.has_ended = true;
+        }
+        // Trailers may follow the last byte, and are taken next.
+        Poll::Ready(self.last.take().map(Ok))
+    }
+
+    fn ends_with(&mut self, frame: &Frame<Bytes>) -> bool {
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.left = self.left.map(|left| left.saturating_sub(bytes));
+        frame.is_trailers() || self.left == Some(0)
     }
 }
 

@@ -1,9 +1,11 @@
 //! Perfect forwarding: what the function saw equals what was sent, and what the client got what was answered.
 
 use bytes::Bytes;
+use domain::AddressRange;
+use gateway::GatewayConfig;
 
 use crate::server::{Reply, Server};
-use crate::support::mirror::{Fields, Told};
+use crate::support::mirror::{Fields, MIRROR, Told};
 
 const HOST: &str = "mirror.default.apps.test";
 const REQUESTS: usize = 200;
@@ -277,4 +279,28 @@ async fn a_reply_without_a_body_has_none() {
     server.house.engine.mirror.answer(told(200, &[("content-length", "x"), ("content-length", "4")]));
     let reply: Reply = server.get(HOST, "/", "").await;
     assert_eq!((reply.whole, reply.text().as_str()), (true, "body"));
+}
+
+/// Empty refusals look like those that the HTTP library makes by itself, which are replaced.
+#[tokio::test]
+async fn an_empty_refusal_of_the_function_stays_its_own() {
+    let server = Server::with_mirror().await;
+    for status in [400, 414, 431] {
+        server.house.engine.mirror.answer(Told { status, ..Told::default() });
+        let reply = server.get(HOST, "/", "").await;
+        assert_eq!((reply.status, reply.header("x-request-id"), reply.body.len()), (status, "", 0));
+    }
+}
+
+#[tokio::test]
+async fn only_a_trusted_proxy_says_that_the_client_came_by_tls() {
+    for (proxies, is_secure) in [("127.0.0.0/8", true), ("10.0.0.0/8", false)] {
+        let trusted_proxies = vec![AddressRange::parse(proxies).expect("a range")];
+        let server = Server::start_as(GatewayConfig { trusted_proxies, ..GatewayConfig::default() }).await;
+        server.worker("mirror", MIRROR, &[]).await;
+        for (told, is_secure) in [("https", is_secure), ("http", false), ("https, http", false)] {
+            assert_eq!(server.get(HOST, "/", &format!("x-forwarded-proto: {told}\r\n")).await.status, 200);
+            assert_eq!(server.house.engine.mirror.asked().is_secure, is_secure, "{proxies} {told}");
+        }
+    }
 }

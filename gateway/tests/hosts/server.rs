@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateway::{EdgeConfig, GatewayConfig, bind, serve};
-use http_body_util::Full;
+use hyper::body::Body;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use platform::{ChainConfig, Config};
+use ports::BoxError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -70,7 +71,10 @@ impl Server {
     }
 
     /// A client of HTTP/2 by prior knowledge.
-    pub async fn http2(&self) -> http2::SendRequest<Full<Bytes>> {
+    pub async fn http2<B>(&self) -> http2::SendRequest<B>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
         let tcp = TcpStream::connect(self.address).await.expect("the server accepts");
         let (sender, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.expect("both speak HTTP/2");

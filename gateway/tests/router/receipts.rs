@@ -94,6 +94,25 @@ async fn a_signed_reply_and_its_receipt_are_good_for_other_libraries() {
 }
 
 #[tokio::test]
+async fn a_reply_that_is_given_again_is_signed_again_and_has_the_receipt_of_the_first() {
+    let house = house().await;
+    let again = async || {
+        let request = with_key(request(Method::POST, TARGET, BODY.to_owned()), &house.admin);
+        house.send(with_header(with_header(request, "host", HOST), "idempotency-key", "k1")).await
+    };
+    let first = again().await;
+    let replayed = again().await;
+    assert_eq!(replayed.header("idempotency-replayed"), "true");
+    let (receipt, keys) = (receipt_of(&house, &first).await, keys(&house).await);
+    assert_eq!(receipt_of(&house, &replayed).await, receipt);
+    for seen in [&first, &replayed] {
+        assert_eq!(judged(&told(seen, &receipt, &keys)).as_deref(), Ok(address(&keys)));
+    }
+    let all = house.admin(Method::GET, "/v1/receipts?function=signs", "").await.json();
+    assert_eq!(all["count"], json!(1));
+}
+
+#[tokio::test]
 async fn only_who_asks_for_it_is_signed_and_no_error_is() {
     let house = house().await;
     let silent = call(&house, "/v1/functions/silent/invoke", BODY).await;

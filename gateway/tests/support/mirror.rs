@@ -31,6 +31,7 @@ pub type Fields = Vec<(Bytes, Bytes)>;
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
     pub head: HttpHead,
+    pub is_secure: bool,
     pub body: Bytes,
     pub trailers: Fields,
 }
@@ -83,7 +84,7 @@ impl Mirror {
     }
 
     pub async fn exchange(&self, exchange: Exchange, code: &Cid) -> Result<Answer, Failed> {
-        let Exchange { head, body, .. } = exchange;
+        let Exchange { head, is_secure, body, .. } = exchange;
         let gone = Gone(self.gone.clone());
         match *code {
             code if code == Cid::of(NEVER) => {
@@ -102,11 +103,11 @@ impl Mirror {
             code if code == Cid::of(STREAM) => Ok(plain(body)),
             code if code == Cid::of(DEAF) => Ok(plain(Body::Whole(Bytes::from_static(b"deaf")))),
             code if code == Cid::of(SWITCH) => Ok(switched(&head)),
-            _ => self.mirror((*head).clone(), body.into_stream()).await,
+            _ => self.mirror((*head).clone(), is_secure, body.into_stream()).await,
         }
     }
 
-    async fn mirror(&self, head: HttpHead, mut pieces: BodyStream) -> Result<Answer, Failed> {
+    async fn mirror(&self, head: HttpHead, is_secure: bool, mut pieces: BodyStream) -> Result<Answer, Failed> {
         let (mut body, mut trailers) = (BytesMut::new(), Vec::new());
         while let Some(piece) = pieces.next().await {
             match piece {
@@ -116,7 +117,7 @@ impl Mirror {
             }
         }
         let body = body.freeze();
-        self.asked.lock().expect("no holder panics").push(Asked { head, body: body.clone(), trailers });
+        self.asked.lock().expect("no holder panics").push(Asked { head, is_secure, body: body.clone(), trailers });
         let told = self.told.lock().expect("no holder panics").pop_front();
         Ok(told.map_or_else(|| plain(Body::Whole(body)), streamed))
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use domain::{Error, ErrorCode, ReplyHead};
 use ports::{Answer, Body, CallContext, Duplex, Ended, Exchange, Failed, Observed};
 use tokio::io::copy_bidirectional;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedRwLockReadGuard, oneshot};
 use tokio::time::timeout;
 
 use super::pipe::{Passed, PassedOn, Writer, counted, pipe};
@@ -28,7 +28,7 @@ const HEADER_BYTES_MAX: usize = 64 << 10;
 /// What may wait in either direction of a connection that became something else, in bytes.
 const DUPLEX_BYTES: usize = 64 << 10;
 
-type Reply = oneshot::Sender<Result<Forwarded, Error>>;
+pub(super) type Reply = oneshot::Sender<Result<Forwarded, Error>>;
 
 /// One exchange and what it needs.
 pub(super) struct Course {
@@ -47,8 +47,17 @@ struct Begun {
 }
 
 impl Course {
+    /// Runs as a task of its own; `under_way` is held until it has ended. Not within a future of the caller: that would keep
+    /// room for all of this.
+    pub(super) fn set_out(self, body: Body, reply: Reply, under_way: OwnedRwLockReadGuard<()>) {
+        tokio::spawn(async move {
+            self.run(body, reply).await;
+            drop(under_way);
+        });
+    }
+
     /// Runs to the end. Dropped before, or left by whoever asked, it records that.
-    pub(super) async fn run(mut self, body: Body, mut reply: Reply) {
+    async fn run(mut self, body: Body, mut reply: Reply) {
         // Before anything runs: the time that is signed is that of the request.
         let seal = self.signing.take().map(|signing| Seal::before(&self.platform, &self.invoke, signing, &body));
         let lease = self.found.live.lease.clone();
@@ -177,7 +186,7 @@ impl Course {
     async fn pass_on(&self, begun: Begun, passed: &Arc<Passed>, pending: Pending<'_>, reply: Reply) {
         let Begun { answer: Answer { head, body, upgraded, end }, permit, deadline } = begun;
         match (body, upgraded) {
-            (_, Some(upgraded)) => self.switched(head, upgraded, end, pending, reply).await,
+            (_, Some(upgraded)) => self.switched(head, (upgraded, end), passed, pending, reply).await,
             (Body::Whole(bytes), None) => {
                 passed.output.store(bytes.len() as u64, Ordering::Relaxed);
                 let forwarded = self.forwarded(head, Body::Whole(bytes), None);
@@ -266,8 +275,8 @@ impl Course {
     async fn switched(
         &self,
         head: ReplyHead,
-        mut upgraded: Box<dyn Duplex>,
-        end: oneshot::Receiver<Ended>,
+        (mut upgraded, end): (Box<dyn Duplex>, oneshot::Receiver<Ended>),
+        passed: &Arc<Passed>,
         mut pending: Pending<'_>,
         reply: Reply,
     ) {
@@ -278,7 +287,11 @@ impl Course {
         let passing = copy_bidirectional(&mut ours, &mut upgraded);
         let settled = match self.found.live.lease.unless_ended(passing).await {
             // A side that breaks the connection ends it like one that closes it.
-            Ok(_) => {
+            Ok(bytes) => {
+                if let Ok((input, output)) = bytes {
+                    passed.input.store(input, Ordering::Relaxed);
+                    passed.output.store(output, Ordering::Relaxed);
+                }
                 drop(upgraded);
                 Ok(((), ended(end, &pending.observed, ENDING).await))
             }

@@ -82,3 +82,23 @@ async fn a_guard_lives_as_long_as_a_body_that_is_not_in_memory() {
     drop(pieces);
     assert_eq!(Arc::strong_count(&guard), 1);
 }
+
+#[tokio::test]
+async fn what_ends_a_held_body_waits() {
+    let words = || futures_util::stream::iter(["one", "two"].map(Bytes::from));
+    for (length, waits_behind) in [(Some(6), "one"), (Some(7), "onetwo"), (None, "onetwo")] {
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let mut body = ReplyBody::of_stream(words());
+        body.end_after(async move { drop(ended.await) }, length);
+        assert_eq!(body.size_hint().exact(), length);
+        let mut seen = Vec::new();
+        while let Some(frame) = body.frame().now_or_never() {
+            let frame = frame.unwrap_or_else(|| panic!("it ended: {seen:?}")).expect("good");
+            seen.extend(frame.into_data().expect("data"));
+        }
+        assert!(seen == waits_behind.as_bytes() && !body.is_end_stream(), "{seen:?}");
+        end.send(()).expect("somebody waits");
+        seen.extend(body.collect().await.expect("good").to_bytes());
+        assert_eq!(seen, b"onetwo");
+    }
+}

@@ -48,7 +48,8 @@ pub struct WorkerConfig {
 pub struct WorkerLimits {
     /// Processes at once, those in reserve among them.
     pub processes_max: u32,
-    /// Processes that wait for code, so that the first call of a function does not wait for one to start.
+    /// Processes that wait for code, so that the first call of a function does not wait for one to start. As many again may stay behind
+    /// deploys, for the first call of what they looked at.
     pub spares: u32,
     /// Requests of a process before another takes its place: the runtime keeps garbage.
     pub requests_max: u64,
@@ -86,10 +87,7 @@ impl WorkerEngine {
 
     /// Starts the processes in reserve, if there is to be one. Returns when they are there.
     pub async fn reserve(&self) {
-        if let Some(filling) = self.homes.refill() {
-            // It ends early only with the engine.
-            let _ = filling.await;
-        }
+        self.homes.reserve().await;
     }
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use domain::{Error, ErrorCode};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode, header};
 use http_body::Frame;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -41,7 +41,7 @@ struct Arriving {
 /// What nobody reads of the body of a request over HTTP/2. The stream would be reset behind the reply (RFC 9113, 8.1), upon which many
 /// clients throw away the reply that they have. Nor may the reply be whole before they have sent all: curl 7.88 then waits for a larger
 /// window, and reads nothing any more. So the rest is taken from them, to a bound, before a reply that is no refusal ends; who is
-/// refused stops sending.
+/// refused mostly stops sending, and waits for the end.
 #[derive(Debug, Clone)]
 pub(crate) struct Rest {
     taken: CancellationToken,
@@ -50,9 +50,10 @@ pub(crate) struct Rest {
 }
 
 impl Rest {
-    /// `None` for a body that has ended.
-    pub(crate) fn of(body: &Incoming, config: &EdgeConfig) -> Option<Self> {
-        let is_coming = !http_body::Body::is_end_stream(body);
+    /// `None` where nothing comes, or nothing before the client is told to go on.
+    pub(crate) fn of(request: &Request<Incoming>, config: &EdgeConfig) -> Option<Self> {
+        let has_ended = request.body().is_end_stream();
+        let is_coming = !(has_ended || request.headers().contains_key(header::EXPECT));
         is_coming.then(|| Self { taken: CancellationToken::new(), idle: config.unread_idle })
     }
 
@@ -62,7 +63,7 @@ impl Rest {
         if is_refused || self.taken.is_cancelled() {
             return;
         }
-        if reply.body().is_whole() {
+        if reply.body().is_end_stream() {
             return self.taken().await;
         }
         let length = reply.headers().get(header::CONTENT_LENGTH);
@@ -92,7 +93,7 @@ impl Rest {
 
 impl Arriving {
     fn is_at_its_end(&self) -> bool {
-        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 }
 
@@ -100,7 +101,7 @@ impl Drop for Arriving {
     fn drop(&mut self) {
         let Some(rest) = self.rest.take() else { return };
         match (self.body.take(), Handle::try_current()) {
-            (Some(body), Ok(runtime)) if !http_body::Body::is_end_stream(&body) => drop(runtime.spawn(rest.take(body))),
+            (Some(body), Ok(runtime)) if !body.is_end_stream() => drop(runtime.spawn(rest.take(body))),
             _ => rest.taken.cancel(),
         }
     }
@@ -180,7 +181,7 @@ impl BodyReader {
         let body = match &mut self.body.0 {
             Kind::Whole(bytes) if bytes.is_empty() => return Ok(None),
             Kind::Whole(bytes) => return Ok(Some(Frame::data(std::mem::take(bytes)))),
-            Kind::Arriving(Arriving { body: Some(body), .. }) if !http_body::Body::is_end_stream(body) => body,
+            Kind::Arriving(Arriving { body: Some(body), .. }) if !body.is_end_stream() => body,
             Kind::Arriving(_) => return Ok(None),
         };
         let frame = match timeout_at(began + allowed, body.frame()).await {

@@ -167,6 +167,7 @@ fn a_server_with_workers_has_processes_ready_before_anybody_asks() {
     // A poll: how long a process takes to start is the machine's affair.
     while fs::read_dir(&folders).expect("folders").count() < 2 {
         assert!(Instant::now() < deadline, "nothing is in reserve");
+        std::thread::sleep(Duration::from_millis(10)); // between two looks of the poll
     }
     let owners: Vec<u32> = fs::read_dir(&folders)
         .expect("folders")

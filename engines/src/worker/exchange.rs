@@ -1,7 +1,6 @@
 //! A request to a process, and its reply, streamed both ways; with the deadline, the log and the end of its call.
 
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -29,15 +28,19 @@ use crate::jail::Exit;
 
 /// The most that a whole reply may have, as for every engine.
 const OUTPUT_BYTES_MAX: usize = 8 << 20;
+/// A request of so many bytes is read at once, head and body.
+const READ_BYTES: usize = 4 << 10;
 /// Until a process that broke off is known to have ended.
 const ENDING_TIME_MAX: Duration = Duration::from_secs(1);
 /// What workerd answers when code threw, or hangs for ever; it has no content type, as all that code answers has.
 const THREW: &[u8] = b"Internal Server Error";
 
-/// What became of the body of a request.
+/// What is known of the body of a request.
 #[derive(Default)]
 struct Sent {
-    is_whole: AtomicBool,
+    /// Has the process read all of the request, whether its code wants the body or not? A process that has not answers nothing else
+    /// over the connection before its code is done, which may be long after the reply.
+    is_read: bool,
     /// It is the client that broke it off.
     broken: OnceLock<Error>,
 }
@@ -112,10 +115,10 @@ impl Running {
         }
     }
 
-    /// The reply is complete. A connection whose request is not is closed, and with it whoever sends the rest.
+    /// The reply is complete. A connection whose request may not be is closed, and with it whoever sends the rest.
     fn let_go(&mut self, connection: Connection) {
         self.complete = true;
-        if self.body.is_whole.load(Ordering::Relaxed) {
+        if self.body.is_read {
             self.visit.process.keep(connection);
         }
     }
@@ -189,7 +192,7 @@ pub(super) async fn exchange(
     services: Arc<Services>,
 ) -> Result<Answer, Failed> {
     let Exchange { context, head, is_secure, body, observed, .. } = exchange;
-    let sent = Arc::new(Sent::default());
+    let sent = Arc::new(Sent::of(&head, &body));
     let request = request_of(&head, body, &sent).map_err(refused)?;
     let mut running = Running::begin(homes, context, services, observed, sent).await?;
     running.is_secure = is_secure;
@@ -209,8 +212,9 @@ pub(super) async fn invoke(homes: &Arc<Homes>, call: Call, services: Arc<Service
     let Call { context, http, input, observed } = call;
     let plain = http.is_none();
     let head = http.unwrap_or_else(|| Arc::new(head_for(&input)));
-    let sent = Arc::new(Sent::default());
-    let request = request_of(&head, Body::Whole(input), &sent).map_err(refused)?;
+    let input = Body::Whole(input);
+    let sent = Arc::new(Sent::of(&head, &input));
+    let request = request_of(&head, input, &sent).map_err(refused)?;
     let mut running = Running::begin(homes, context, services, observed, sent).await?;
     let (reply, connection) = running.send(request).await.map_err(|error| running.failed(error))?;
     let (head, mut incoming) = reply.into_parts();
@@ -449,20 +453,25 @@ fn request_of(head: &HttpHead, body: Body, sent: &Arc<Sent>) -> Result<Request<R
 
 fn body_of(body: Body, sent: &Arc<Sent>) -> RequestBody {
     match body {
-        Body::Whole(bytes) => {
-            sent.is_whole.store(true, Ordering::Relaxed);
-            RequestBody::new(Full::new(bytes).map_err(|never| match never {}))
-        }
+        Body::Whole(bytes) => RequestBody::new(Full::new(bytes).map_err(|never| match never {})),
         Body::Stream(pieces) => {
-            let (ended, broken) = (sent.clone(), sent.clone());
-            let end = stream::once(async move { ended.is_whole.store(true, Ordering::Relaxed) });
+            let broken = sent.clone();
             let pieces = pieces.map(move |piece| piece.map(frame_of).inspect_err(|cause| broken.break_off(cause)));
-            RequestBody::new(StreamBody::new(pieces.chain(end.filter_map(async |()| None))))
+            RequestBody::new(StreamBody::new(pieces))
         }
     }
 }
 
 impl Sent {
+    fn of(head: &HttpHead, body: &Body) -> Self {
+        let head_bytes: usize = head.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let is_read = match body {
+            Body::Whole(bytes) => bytes.is_empty() || head.target.len() + head_bytes + bytes.len() <= READ_BYTES,
+            Body::Stream(_) => false,
+        };
+        Self { is_read, broken: OnceLock::new() }
+    }
+
     fn break_off(&self, cause: &BoxError) {
         let told = cause.downcast_ref::<Error>().cloned();
         // Only the first is of interest.

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use domain::{Cid, FunctionVersion, Manifest};
 use ports::{Services, Storage, StorageError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
 
 use super::code::Modules;
 use super::process::{Launcher, Process, Start, StartError, memory_bytes_max};
@@ -114,14 +113,30 @@ pub(super) struct Homes {
     places: Arc<Semaphore>,
     homes: Mutex<HashMap<Tenancy, Arc<Home>>>,
     spares: Mutex<Vec<Arc<Process>>>,
-    /// Those that looked at code while it was deployed, and what they were given; the oldest first, no more than in reserve.
-    /// They have run nothing but its top level, so that they can be anybody's who has the same.
-    loaded: Mutex<Vec<(blake3::Hash, Arc<Process>)>>,
+    /// The oldest first, no more than in reserve.
+    loaded: Mutex<Vec<Loaded>>,
     /// Has anybody asked for a process yet? A node without workers has none in reserve.
     wanted: AtomicBool,
-    refilling: AtomicBool,
+    /// Held by who fills the reserve.
+    filling: Arc<tokio::sync::Mutex<()>>,
     /// The one namespace whose workers run, where there is only one.
     sole: OnceLock<String>,
+}
+
+/// A process that looked at code while it was deployed. It has run nothing but its top level, so that it can be anybody's who has
+/// the same code and the same variables.
+struct Loaded {
+    process: Arc<Process>,
+    code: Cid,
+    /// The hash of all that it was given.
+    given: blake3::Hash,
+}
+
+impl Loaded {
+    /// Has it ended, or waited in vain?
+    fn is_over(&self, idle_max: Duration) -> bool {
+        self.process.has_ended() || self.process.idle().is_some_and(|idle| idle >= idle_max)
+    }
 }
 
 /// A request at a process: it counts until this is dropped.
@@ -157,10 +172,10 @@ impl Homes {
     pub(super) fn open(launcher: Launcher, storage: Arc<dyn Storage>, limits: WorkerLimits) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(limits.processes_max as usize));
         let (homes, spares, loaded) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let refilling = AtomicBool::new(false);
+        let filling = Arc::default();
         let wanted = AtomicBool::new(false);
         let sole = OnceLock::new();
-        let opened = Self { launcher, storage, limits, places, homes, spares, loaded, wanted, refilling, sole };
+        let opened = Self { launcher, storage, limits, places, homes, spares, loaded, wanted, filling, sole };
         let opened = Arc::new(opened);
         opened.launcher.runtime.spawn(rounds(Arc::downgrade(&opened)));
         opened
@@ -193,19 +208,28 @@ impl Homes {
         }
     }
 
-    /// Keeps a process that was given this, and has answered nothing yet, for who calls it first.
-    pub(super) fn keep(&self, given: &[u8], process: Arc<Process>) {
-        let kept_max = self.limits.spares as usize;
+    /// Keeps a process that was given this, and has answered nothing yet, for who calls it first. Not where another namespace may be the one
+    /// whose workers run.
+    pub(super) fn keep(&self, code: Cid, given: &[u8], manifest: &Manifest, process: Arc<Process>) {
+        if !self.limits.shared || manifest.memory_mb > SPARE_MEMORY_MB {
+            return;
+        }
         process.touch();
+        let kept = Loaded { process, code, given: blake3::hash(given) };
         let mut loaded = locked(&self.loaded);
-        loaded.push((blake3::hash(given), process));
-        let over = loaded.len().saturating_sub(kept_max);
-        loaded.drain(..over);
+        let twin = loaded.iter().position(|loaded| loaded.given == kept.given).map(|at| loaded.remove(at));
+        loaded.push(kept);
+        let over = loaded.len().saturating_sub(self.limits.spares as usize);
+        let over: Vec<Loaded> = loaded.drain(..over).collect();
+        // Their folders go with them, which is nothing to do under a lock.
+        drop(loaded);
+        drop((twin, over));
     }
 
     /// Ends every process with this code, as soon as it has answered.
     pub(super) fn forget(&self, code: &Cid) {
         locked(&self.homes).retain(|tenancy, _| tenancy.code != *code);
+        self.let_go(|loaded| loaded.code == *code);
     }
 
     fn home(&self, version: &FunctionVersion) -> Arc<Home> {
@@ -247,6 +271,10 @@ impl Homes {
 
     /// A process of the reserve with this code; none when there is none, or it ends while it is handed over.
     async fn loaded_spare(&self, home: &Home) -> Result<Option<Arc<Process>>, NoProcess> {
+        let nobody = locked(&self.loaded).is_empty() && locked(&self.spares).is_empty();
+        if nobody || home.manifest.memory_mb > SPARE_MEMORY_MB {
+            return Ok(None);
+        }
         let code = config::to_load(&*self.modules(home).await?, &home.manifest);
         if let Some(loaded) = self.loaded_with(&code, &home.manifest) {
             return Ok(Some(loaded));
@@ -287,10 +315,9 @@ impl Homes {
     fn loaded_with(&self, given: &[u8], manifest: &Manifest) -> Option<Arc<Process>> {
         let given = blake3::hash(given);
         let mut loaded = locked(&self.loaded);
-        let at = loaded
-            .iter()
-            .position(|(code, process)| *code == given && !process.has_ended() && fits(process, manifest))?;
-        Some(loaded.remove(at).1)
+        let fits = |loaded: &Loaded| !loaded.process.has_ended() && fits(&loaded.process, manifest);
+        let at = loaded.iter().position(|loaded| loaded.given == given && fits(loaded))?;
+        Some(loaded.remove(at).process)
     }
 
     /// Starts the next process of this version, and lets it take over; at most one at a time.
@@ -355,12 +382,16 @@ impl Homes {
 
     /// Lets go of the process that has waited longest for the first call of its code.
     fn drop_loaded(&self) -> bool {
+        self.let_go(|loaded| loaded.process.has_ended());
         let mut loaded = locked(&self.loaded);
-        if loaded.is_empty() {
-            return false;
-        }
-        loaded.remove(0);
-        true
+        let oldest = (!loaded.is_empty()).then(|| loaded.remove(0));
+        drop(loaded);
+        oldest.is_some()
+    }
+
+    fn let_go(&self, is_over: impl Fn(&Loaded) -> bool) {
+        let over: Vec<Loaded> = locked(&self.loaded).extract_if(.., |loaded| is_over(loaded)).collect();
+        drop(over);
     }
 
     /// Lets go of the process that nobody has asked anything for the longest.
@@ -372,28 +403,39 @@ impl Homes {
         homes.remove(&longest)
     }
 
-    /// Starts processes until there are as many in reserve as there should be.
-    pub(super) fn refill(self: &Arc<Self>) -> Option<JoinHandle<()>> {
+    /// Sees to it that there are as many processes in reserve as there should be.
+    fn refill(self: &Arc<Self>) {
         self.wanted.store(true, Ordering::Relaxed);
-        if self.refilling.swap(true, Ordering::AcqRel) {
-            return None;
-        }
+        let Ok(alone) = self.filling.clone().try_lock_owned() else { return };
         let homes = Arc::downgrade(self);
-        Some(self.launcher.runtime.spawn(async move {
-            let Some(homes) = homes.upgrade() else { return };
-            // Nobody has to go for one in reserve.
-            while homes.places.available_permits() > 0 && locked(&homes.spares).len() < homes.limits.spares as usize {
-                match homes.start_spare().await {
-                    Ok(spare) => locked(&homes.spares).push(spare),
-                    Err(NoProcess::Full) => break,
-                    Err(cause) => {
-                        tracing::warn!(cause = &cause as &dyn std::error::Error, "failed to start a worker in reserve");
-                        break;
-                    }
+        self.launcher.runtime.spawn(async move {
+            if let Some(homes) = homes.upgrade() {
+                homes.fill().await;
+            }
+            drop(alone);
+        });
+    }
+
+    /// The same; returns when they are there.
+    pub(super) async fn reserve(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
+        let _alone = self.filling.lock().await;
+        self.fill().await;
+    }
+
+    /// By one at a time.
+    async fn fill(&self) {
+        // Nobody has to go for one in reserve.
+        while self.places.available_permits() > 0 && locked(&self.spares).len() < self.limits.spares as usize {
+            match self.start_spare().await {
+                Ok(spare) => locked(&self.spares).push(spare),
+                Err(NoProcess::Full) => break,
+                Err(cause) => {
+                    tracing::warn!(cause = &cause as &dyn std::error::Error, "failed to start a worker in reserve");
+                    break;
                 }
             }
-            homes.refilling.store(false, Ordering::Release);
-        }))
+        }
     }
 
     fn round(self: &Arc<Self>) {
@@ -417,8 +459,7 @@ impl Homes {
             }
         }
         locked(&self.spares).retain(|spare| !spare.has_ended());
-        let is_wanted = |process: &Process| process.idle().is_none_or(|idle| idle < self.limits.idle_max);
-        locked(&self.loaded).retain(|(_, process)| !process.has_ended() && is_wanted(process));
+        self.let_go(|loaded| loaded.is_over(self.limits.idle_max));
         if self.wanted.load(Ordering::Relaxed) {
             self.refill();
         }

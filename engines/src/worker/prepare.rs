@@ -40,7 +40,7 @@ pub(super) async fn check(homes: &Arc<Homes>, code: &Code, manifest: &Manifest) 
         Seen { refused: Some(why), .. } => Err(refused(as_the_author_reads(&why))),
         Seen { handler: false, .. } => Err(refused(no_handler())),
         Seen { handler: true, .. } => {
-            homes.keep(&given, process);
+            homes.keep(code.cid, &given, manifest, process);
             Ok(Prepared::default())
         }
     }

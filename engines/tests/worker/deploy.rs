@@ -111,7 +111,8 @@ async fn no_more_is_left_of_looks_than_there_is_in_reserve_and_only_for_a_while(
     }
     bench.until_processes(2).await;
     let bench = Bench::with(WorkerLimits { idle_max: Duration::from_millis(1), ..LIMITS });
-    bench.prepare(GOOD.as_bytes(), "").await.expect("accepted");
+    bench.engine.reserve().await;
     let looked = bench.folders();
+    bench.prepare(GOOD.as_bytes(), "").await.expect("accepted");
     poll(|| bench.processes() == 1 && bench.folders() != looked).await;
 }

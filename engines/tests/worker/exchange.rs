@@ -399,6 +399,35 @@ async fn a_reply_to_a_body_that_nobody_reads_is_not_lost() {
     }
 }
 
+/// Its reply is complete, its code is not done, and what it was sent lies unread before the next request.
+#[tokio::test]
+async fn nobody_waits_behind_a_call_that_leaves_its_request_unread() {
+    const LATE: &str = "const { readable, writable } = new FixedLengthStream(5); const writer = writable.getWriter();
+      ctx.waitUntil((async () => { await writer.write(new TextEncoder().encode('abcd\\n')); await new Promise(() => {}); })());
+      return new Response(readable);";
+    let code = format!(
+        "export default {{ async fetch(request, env, ctx) {{
+          if (request.method === 'GET') return new Response('ok');
+          {LATE} }} }};"
+    );
+    let bench = Bench::new();
+    let function = bench.deploy("late", code.as_bytes(), "timeout: 5").await;
+    let streamed = |size| {
+        let piece: Result<Piece, BoxError> = Ok(Piece::Data(Bytes::from(vec![b'x'; size])));
+        Body::Stream(Box::pin(futures_util::stream::iter([piece])))
+    };
+    let whole = |size| Body::Whole(Bytes::from(vec![b'x'; size]));
+    for body in [whole(10), whole(60 << 10), streamed(10), streamed(100 << 10)] {
+        let asked = format!("{body:?}");
+        let answer = function.exchange(head("POST", "/", &[("host", "a")]), body).await.expect("a reply");
+        assert_eq!(answer.body.read_whole(5).await.expect("all of it"), "abcd\n");
+        for _ in 0..3 {
+            let (status, _, body, _) = function.get("/").await;
+            assert_eq!((status, &body[..]), (200, &b"ok"[..]), "{asked}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_the_body_of_a_request_is_not_the_fault_of_the_worker() {
     let bench = Bench::new();

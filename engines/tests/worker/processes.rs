@@ -42,22 +42,34 @@ async fn call_first(bench: &Bench, function: &Function) {
 #[tokio::test]
 async fn the_first_call_is_answered_by_the_process_that_looked_at_the_code() {
     let bench = Bench::new();
-    let function = bench.deploy("who", WHO.as_bytes(), "").await;
+    bench.engine.reserve().await;
     let looked = bench.folders();
-    assert_eq!(looked.len(), 1, "{looked:?}");
+    let function = bench.deploy("who", WHO.as_bytes(), "").await;
     bench.until_processes(2).await;
     let reserve: Vec<_> = bench.folders().into_iter().filter(|folder| !looked.contains(folder)).collect();
     call_first(&bench, &function).await;
     let left = bench.folders();
     assert!(left.contains(&reserve[0]) && !left.contains(&looked[0]), "{looked:?} {reserve:?} {left:?}");
+}
 
-    // Not for who has the same code and other variables, or needs more memory.
+/// Neither for who has the same code and other variables, nor for who needs more memory.
+#[tokio::test]
+async fn a_process_that_looked_at_code_is_for_nobody_else() {
     for manifest in ["env: {A: b}", "memory: 300"] {
         let bench = Bench::new();
-        bench.prepare(WHO.as_bytes(), "").await.expect("it is accepted");
+        bench.engine.reserve().await;
         let looked = bench.folders();
+        bench.prepare(WHO.as_bytes(), "").await.expect("it is accepted");
+        bench.engine.reserve().await;
+        let reserve: Vec<_> = bench.folders().into_iter().filter(|folder| !looked.contains(folder)).collect();
         let other = bench.store("other", WHO.as_bytes(), manifest).await;
         other.text("").await;
+        if manifest == "env: {A: b}" {
+            // It was the one in reserve that answered.
+            poll(|| !bench.folders().contains(&reserve[0])).await;
+        }
+        // That one, the other's own, and one in reserve.
+        bench.until_processes(3).await;
         assert!(bench.folders().contains(&looked[0]), "{manifest}");
     }
 }

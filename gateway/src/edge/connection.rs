@@ -36,6 +36,10 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SNIFF_BYTES: usize = 1024;
 /// Streams at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 100;
+/// What a client may send before anybody has read it: for a request, and for all of a connection. Some requests that nobody reads must
+/// not hold up the others.
+const STREAM_WINDOW_BYTES: u32 = 512 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 4 * STREAM_WINDOW_BYTES;
 const PING_AFTER: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,6 +215,8 @@ async fn serve_http2(
         .keep_alive_interval(PING_AFTER)
         .keep_alive_timeout(config.write)
         .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
@@ -239,7 +245,7 @@ async fn idle(shared: &Shared, limit: Duration) {
 async fn answer(gateway: Arc<Gateway>, shared: Arc<Shared>, client: Client, request: Request<Incoming>) -> Reply {
     let running = shared.begin();
     let version = request.version();
-    let rest = (version == Version::HTTP_2).then(|| Rest::of(request.body(), &gateway.config.edge)).flatten();
+    let rest = (version == Version::HTTP_2).then(|| Rest::of(&request, &gateway.config.edge)).flatten();
     let request = request.map(|body| RequestBody::arriving(body, rest.clone()));
     let mut reply = match admission::check(&request, running.ambiguous, &gateway.config.edge) {
         Ok(()) => answer_admitted(&gateway, client, request).await,
@@ -252,7 +258,6 @@ async fn answer(gateway: Arc<Gateway>, shared: Arc<Shared>, client: Client, requ
     if let Some(rest) = rest {
         rest.before_the_end_of(&mut reply).await;
     }
-    running.answered();
     // While the client takes a long body the connection is not idle.
     reply.body_mut().hold(running);
     reply

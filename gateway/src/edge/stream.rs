@@ -24,7 +24,7 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(super) struct Shared {
     running: AtomicUsize,
     begun: AtomicU64,
-    /// The requests whose reply has begun, at least.
+    /// The requests that are not running any more: what they left with the HTTP library may not be written yet.
     answered: AtomicU64,
     /// The number of the head that is ambiguous; `u64::MAX` for none.
     ambiguous_head: AtomicU64,
@@ -64,15 +64,9 @@ impl Shared {
     }
 }
 
-impl Running {
-    /// Its reply is made, and about to be written.
-    pub(super) fn answered(&self) {
-        self.shared.answered.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 impl Drop for Running {
     fn drop(&mut self) {
+        self.shared.answered.fetch_add(1, Ordering::Relaxed);
         self.shared.running.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -90,8 +84,8 @@ pub(super) struct GuardedStream {
     read: Wait,
     write: Wait,
     taking: Taking,
-    /// The requests that had been answered when anything was last written.
-    written_for: u64,
+    /// The requests that had been answered when everything was last written; `None` while a part of it is left.
+    written_for: Option<u64>,
     /// What is written in the place of something else.
     instead: Option<Instead>,
     linger: Linger,
@@ -146,7 +140,7 @@ impl GuardedStream {
             read: Wait::default(),
             write: Wait::default(),
             taking: Taking::default(),
-            written_for: 0,
+            written_for: Some(0),
             instead: None,
             linger: Linger::default(),
         }
@@ -250,10 +244,10 @@ impl AsyncRead for GuardedStream {
 }
 
 impl GuardedStream {
-    fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>, of: usize) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(bytes)) = written {
             self.taking.bytes += bytes as u64;
-            self.written_for = self.shared.answered.load(Ordering::Relaxed);
+            self.written_for = (bytes == of).then(|| self.shared.answered.load(Ordering::Relaxed));
         }
         self.waited_for(cx, written)
     }
@@ -264,7 +258,7 @@ impl GuardedStream {
             let shared = &self.shared;
             self.framing.is_some()
                 && shared.running() == 0
-                && shared.answered.load(Ordering::Relaxed) == self.written_for
+                && self.written_for == Some(shared.answered.load(Ordering::Relaxed))
         };
         if self.instead.is_none()
             && let Some(status) = illegible::status_of(bytes)
@@ -287,11 +281,11 @@ impl GuardedStream {
                 Poll::Ready(Err(cause)) => return Poll::Ready(Err(cause)),
                 Poll::Pending => {
                     self.instead = Some(instead);
-                    return self.wrote(cx, Poll::Pending);
+                    return self.wrote(cx, Poll::Pending, bytes);
                 }
             }
         }
-        self.wrote(cx, Poll::Ready(Ok(bytes)))
+        self.wrote(cx, Poll::Ready(Ok(bytes)), bytes)
     }
 
     /// No wait for the client may be longer than `write`, and all for one reply must give the least rate.
@@ -337,7 +331,7 @@ impl AsyncWrite for GuardedStream {
             return self.poll_instead(cx, bytes.len());
         }
         let written = Pin::new(&mut self.transport).poll_write(cx, bytes);
-        self.wrote(cx, written)
+        self.wrote(cx, written, bytes.len())
     }
 
     fn poll_write_vectored(
@@ -352,7 +346,7 @@ impl AsyncWrite for GuardedStream {
             return self.poll_instead(cx, only.len());
         }
         let written = Pin::new(&mut self.transport).poll_write_vectored(cx, slices);
-        self.wrote(cx, written)
+        self.wrote(cx, written, slices.iter().map(|slice| slice.len()).sum())
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -107,10 +107,6 @@ impl ReplyBody {
         }
     }
 
-    pub(crate) fn is_whole(&self) -> bool {
-        matches!(self.0, Kind::Whole(_))
-    }
-
     /// Does not end before `until` has; `length` is what the client was told of it, in bytes.
     pub(crate) fn end_after(&mut self, until: impl Future<Output = ()> + Send + 'static, length: Option<u64>) {
         let left = self.size_hint().exact().or(length);

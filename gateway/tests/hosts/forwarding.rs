@@ -292,6 +292,20 @@ async fn an_empty_refusal_of_the_function_stays_its_own() {
     }
 }
 
+/// So do bodies that look like one, however they are cut.
+#[tokio::test]
+async fn a_body_that_looks_like_a_refusal_stays_what_it_is() {
+    const LIKE: &[u8] = b"HTTP/1.1 404 Not Found\r\n\r\n";
+    let server = Server::with_mirror().await;
+    let length: Fields = vec![("content-length".into(), LIKE.len().to_string().into())];
+    for _ in 0..20 {
+        let pieces = vec![Bytes::new(), Bytes::from_static(LIKE)];
+        server.house.engine.mirror.answer(Told { status: 200, headers: length.clone(), pieces, trailers: None });
+        let reply = server.get(HOST, "/", "").await;
+        assert!(reply.whole && reply.body == LIKE, "{:?}", String::from_utf8_lossy(&reply.body));
+    }
+}
+
 #[tokio::test]
 async fn only_a_trusted_proxy_says_that_the_client_came_by_tls() {
     for (proxies, is_secure) in [("127.0.0.0/8", true), ("10.0.0.0/8", false)] {

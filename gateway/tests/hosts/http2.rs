@@ -13,7 +13,7 @@ use hyper::client::conn::http2::SendRequest;
 use tokio::sync::mpsc::{self, Sender};
 
 use crate::server::{GUARD, SHORT, Server};
-use crate::support::mirror::{DEAF, ENDLESS};
+use crate::support::mirror::{DEAF, ENDLESS, Told};
 
 fn request(method: Method, target: &str, body: &'static [u8]) -> Request<Full<Bytes>> {
     let request = Request::builder().method(method).uri(format!("http://mirror.default.apps.test{target}"));
@@ -97,6 +97,14 @@ async fn a_reply_to_a_body_that_nobody_reads_comes_through_and_the_body_is_taken
         let (status, body, taken) = exchange(&mut client, "deaf", megabytes).await;
         assert_eq!((status, &body[..]), (200, &b"deaf"[..]));
         assert!(bound.contains(&taken), "{taken} of {megabytes}");
+    }
+    // In pieces, of a length that is told or not, and with trailers.
+    let length = vec![("content-length".into(), "6".into())];
+    for (headers, trailers) in [(length, None), (vec![], None), (vec![], Some(vec![("x-end".into(), "1".into())]))] {
+        let pieces = ["abc", "def"].map(Bytes::from).to_vec();
+        server.house.engine.mirror.answer(Told { status: 200, headers, pieces, trailers });
+        let (status, body, taken) = exchange(&mut client, "deaf", 8).await;
+        assert_eq!((status, &body[..], taken), (200, &b"abcdef"[..], 8));
     }
     let (status, _, taken) = exchange(&mut client, "nobody", 8).await;
     assert_eq!((status, taken), (404, 8), "so with refusals");

@@ -20,7 +20,7 @@ pub const STREAM: &[u8] = b"stream";
 pub const ENDLESS: &[u8] = b"endless";
 /// Never answers.
 pub const NEVER: &[u8] = b"never";
-/// Answers without reading the body.
+/// Answers without reading the body: the next of [`Mirror::answer`], else `deaf`.
 pub const DEAF: &[u8] = b"deaf";
 /// Switches protocols, and says everything back in capitals.
 pub const SWITCH: &[u8] = b"switch";
@@ -101,7 +101,10 @@ impl Mirror {
                 })))))
             }
             code if code == Cid::of(STREAM) => Ok(plain(body)),
-            code if code == Cid::of(DEAF) => Ok(plain(Body::Whole(Bytes::from_static(b"deaf")))),
+            code if code == Cid::of(DEAF) => {
+                let told = self.told.lock().expect("no holder panics").pop_front();
+                Ok(told.map_or_else(|| plain(Body::Whole(Bytes::from_static(b"deaf"))), streamed))
+            }
             code if code == Cid::of(SWITCH) => Ok(switched(&head)),
             _ => self.mirror((*head).clone(), is_secure, body.into_stream()).await,
         }

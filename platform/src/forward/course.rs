@@ -1,7 +1,7 @@
 //! The course of one exchange, as a task: places, attempts, the reply piece by piece, the record.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::{Error, ErrorCode, ReplyHead};
@@ -9,6 +9,7 @@ use ports::{Answer, Body, CallContext, Duplex, Ended, Exchange, Failed, Observed
 use tokio::io::copy_bidirectional;
 use tokio::sync::{OwnedRwLockReadGuard, oneshot};
 use tokio::time::timeout;
+use tokio_util::io::InspectReader;
 
 use super::pipe::{Passed, PassedOn, Writer, counted, pipe};
 use super::sign::{Seal, read_reply};
@@ -284,14 +285,15 @@ impl Course {
         if reply.send(Ok(self.forwarded(head, Body::empty(), Some(Box::new(theirs))))).is_err() {
             return;
         }
-        let passing = copy_bidirectional(&mut ours, &mut upgraded);
+        let count = |bytes: &[u8], passed: &AtomicU64| {
+            passed.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        };
+        let mut from_client = InspectReader::new(&mut ours, |bytes| count(bytes, &passed.input));
+        let mut from_function = InspectReader::new(&mut upgraded, |bytes| count(bytes, &passed.output));
+        let passing = copy_bidirectional(&mut from_client, &mut from_function);
         let settled = match self.found.live.lease.unless_ended(passing).await {
             // A side that breaks the connection ends it like one that closes it.
-            Ok(bytes) => {
-                if let Ok((input, output)) = bytes {
-                    passed.input.store(input, Ordering::Relaxed);
-                    passed.output.store(output, Ordering::Relaxed);
-                }
+            Ok(_) => {
                 drop(upgraded);
                 Ok(((), ended(end, &pending.observed, ENDING).await))
             }
